@@ -1,0 +1,71 @@
+/* calib: from a chosen configuration to fitted parameters.  Clip rules (max,
+ * percentile, mse, manual, learned), per tensor, channel or group; the
+ * streaming statistics of activations they need.  Quantizers themselves are
+ * in quant/. */
+#ifndef BD_CALIB_H
+#define BD_CALIB_H
+
+#include "job/job.h"
+#include "quant/quant.h"
+
+/* ------------------------------------------------------------- activations
+ * What one pass over the calibration set leaves of one layer's input: counts
+ * per bucket of the upper bits of the float (sign, exponent, 7 of mantissa),
+ * with exact sums.  Bounded memory; merging in image order makes it the same
+ * for any thread count. */
+struct bd_actstat;
+struct bd_actstat *bd_actstat_new(void);
+void bd_actstat_free(struct bd_actstat *s);
+void bd_actstat_add(struct bd_actstat *s, const float *x, size_t n);
+void bd_actstat_merge(struct bd_actstat *s, const struct bd_actstat *o);
+double bd_actstat_min(const struct bd_actstat *s);
+double bd_actstat_max(const struct bd_actstat *s);
+double bd_actstat_absmax(const struct bd_actstat *s);
+double bd_actstat_sumsq(const struct bd_actstat *s);
+int64_t bd_actstat_count(const struct bd_actstat *s);
+double bd_actstat_quantile_abs(const struct bd_actstat *s, double q);
+/* Estimated sum of squared error of a grid (bucket centres). */
+double bd_actstat_error(const struct bd_actstat *s, const double *levels,
+                        const double *cuts, size_t nlev);
+void bd_actstat_histogram(const struct bd_actstat *s, double lo, double hi,
+                          int64_t *bins, int nbins);
+
+/* ---------------------------------------------------------------- fitting */
+struct bd_qset { /* fitted parameters of a whole tensor */
+    struct bd_tensorcfg cfg;
+    size_t n;             /* 1, channels, or channels * groups */
+    struct bd_qparam *p;  /* [n]; owned */
+    size_t groups;        /* per channel; 1 unless grain is group */
+    int64_t stored_bits;  /* codes plus side information */
+};
+void bd_qset_done(struct bd_qset *s);
+
+struct bd_weights { /* a weight tensor as calib sees it; borrowed */
+    const float *x;
+    struct bd_slices slices;
+    float learned_clip;         /* NaN if none */
+    const struct bd_index *index; /* of the whole tensor, or NULL */
+};
+
+/* Fits cfg (not float) to the weights.  The mse rule tries alpha = i/100 of
+ * the largest magnitude, i = 1..100, first minimum (apot.md section 9).
+ * `learned` takes the checkpoint's clip in its own, unmapped domain.  Stale
+ * ctl: BD_ECANCELLED. */
+bd_status bd_calib_weights(struct bd_qset *out, const struct bd_weights *w,
+                           const struct bd_tensorcfg *cfg, struct bd_ctl *ctl,
+                           struct bd_err *err);
+/* Quantizes the tensor into y (may be w->x's copy), laid out alike. */
+void bd_qset_apply(float *y, const struct bd_weights *w,
+                   const struct bd_qset *s);
+/* Fits one quantizer to activations.  learned NaN if none.  Signed when the
+ * data has negative values and the method allows. */
+bd_status bd_calib_acts(struct bd_qparam *out, const struct bd_actstat *s,
+                        float learned, const struct bd_tensorcfg *cfg,
+                        struct bd_err *err);
+/* Exact squared error of cfg from the index alone, when the method is one
+ * scalar grid per tensor; false otherwise.  *clip gets the clip chosen. */
+bool bd_calib_index_error(double *err2, double *clip,
+                          const struct bd_weights *w,
+                          const struct bd_tensorcfg *cfg);
+
+#endif

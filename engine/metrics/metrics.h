@@ -1,0 +1,54 @@
+/* metrics: numbers about a quantized tensor and a quantized network.  Error
+ * of a layer (MSE, PSNR, SQNR, ...), sizes and bit operations, accuracy with
+ * its interval. */
+#ifndef BD_METRICS_H
+#define BD_METRICS_H
+
+#include "calib/calib.h"
+#include "config/config.h"
+#include "graph/graph.h"
+
+struct bd_error_stats {
+    double mse, psnr_db, sqnr_db, cosine, max_err; /* dB is INFINITY at 0 */
+    double peak;          /* max|x| of the original */
+    double entropy_bits;  /* of the codes, per element */
+    int64_t n, levels_used, zeros, clipped;
+    double clip;          /* of the first parameter set, original domain */
+    int64_t stored_bits;
+};
+double bd_psnr_db(double peak, double mse);
+double bd_sqnr_db(double power, double mse);
+/* Exact, in one blocked pass; q as fitted. */
+bd_status bd_error_of(struct bd_error_stats *out, const struct bd_weights *w,
+                      const struct bd_qset *q, struct bd_err *err);
+
+/* ---------------------------------------------------------------- sizes */
+struct bd_cost {
+    int64_t size_bits;   /* codes, scales, zero points, codebooks, masks, and
+                            the float parameters that stay float */
+    int64_t float_bits;  /* the same network in float32 */
+    double avg_bits_w;   /* stored bits per quantizable weight */
+    double avg_bits_a;   /* mean width of layer inputs, weighted by elements */
+    double bops;         /* sum of macs * bits_w * bits_a */
+};
+int64_t bd_stored_bits(const struct bd_model *m, int layer,
+                       const struct bd_tensorcfg *w);
+void bd_cost_of(struct bd_cost *out, const struct bd_model *m,
+                const struct bd_plan *plan /* NULL: bops 0 */,
+                const struct bd_bitcfg *c);
+
+/* ---------------------------------------------------------------- accuracy */
+struct bd_net_eval {
+    int64_t images, total; /* evaluated of all: partial when fewer */
+    int64_t right1, right5;
+    double top1, top5, loss; /* fractions; mean cross-entropy in nats */
+    double ci_lo, ci_hi;   /* 95 % Wilson interval of top1 */
+    double kl, agreement;  /* against float; NaN when float is unknown */
+};
+void bd_wilson(double *lo, double *hi, int64_t right, int64_t n);
+/* logits, float_logits (NULL ok): [n, classes]; labels[n], -1 = none. */
+void bd_eval_logits(struct bd_net_eval *out, const float *logits,
+                    const float *float_logits, const int *labels, int64_t n,
+                    int64_t classes); /* six: all pure inputs */
+
+#endif

@@ -1,0 +1,164 @@
+/* quant: the quantizers, one file and one table row each; what a user
+ * chooses for a tensor (bd_tensorcfg); and the distortion index, which knows
+ * the exact error of any scalar grid without touching the weights again.
+ * Clip rules are in calib/, documents in config/. */
+#ifndef BD_QUANT_H
+#define BD_QUANT_H
+
+#include "tensor/tensor.h"
+
+struct bd_quantizer;
+
+/* ------------------------------------------------------------- the choice */
+enum bd_grain { BD_GRAIN_TENSOR, BD_GRAIN_CHANNEL, BD_GRAIN_GROUP };
+enum bd_clip_rule {
+    BD_CLIP_MAX, BD_CLIP_PERCENTILE, BD_CLIP_MSE, BD_CLIP_MANUAL,
+    BD_CLIP_LEARNED
+};
+/* Widths per channel: immutable, shared, counted (bd_chanbits_ref/unref). */
+struct bd_chanbits {
+    int refs; /* atomic */
+    int n;
+    int8_t bits[]; /* 1..16, 0 = channel sent as zero, 32 = float */
+};
+struct bd_chanbits *bd_chanbits_new(const int8_t *bits, int n);
+const struct bd_chanbits *bd_chanbits_ref(const struct bd_chanbits *c);
+void bd_chanbits_unref(const struct bd_chanbits *c);
+
+struct bd_tensorcfg {  /* weights or activations of one layer */
+    int8_t bits;       /* 1..16; 32 = leave in float */
+    uint8_t quant;     /* row of the quantizer table */
+    uint8_t clip;      /* enum bd_clip_rule */
+    uint8_t grain;     /* enum bd_grain */
+    int16_t group;     /* elements per group, 0 = none */
+    float clip_value;  /* manual: the clip; percentile: 99.9 */
+    const struct bd_chanbits *channel; /* NULL or widths per channel */
+};
+
+/* ---------------------------------------------------- one fitted quantizer */
+struct bd_qparam {
+    const struct bd_quantizer *q;
+    int bits;
+    bool is_signed; /* sign bit included in bits */
+    bool weights;   /* role: some methods differ (dorefa, binary, apot) */
+    double clip;    /* alpha > 0, in units of z when normalised */
+    double mu, sigma;     /* z = (x - mu) / sigma; 0 and 1 when off */
+    bool map_back;        /* y = sigma*Q(z) + mu, else Q(z) (a network trained
+                             with quantization, apot.md section 4) */
+    double scale, zero;   /* step and zero point (affine, uniform) */
+    double extra;         /* method's own: log e0, twn delta, ... */
+    const double *book;   /* borrowed codebook of `nbook` levels, or NULL */
+    size_t nbook;
+};
+
+enum { /* traits */
+    BD_Q_IDEMPOTENT = 1,  /* Q(Q(x)) = Q(x) */
+    BD_Q_MONOTONE = 2,    /* x <= y implies Q(x) <= Q(y) */
+    BD_Q_NEAREST = 4,     /* output is the nearest level */
+    BD_Q_WEIGHTS = 8,     /* usable on weights */
+    BD_Q_ACTS = 16,       /* usable on activations */
+    BD_Q_NO_CLIP = 32,    /* has no clip to choose (binary, ternary) */
+    BD_Q_ODD = 64,        /* signed data: Q(-x) = -Q(x) */
+    BD_Q_NORMALISES = 128 /* apot family on weights: z = (w-mu)/sigma */
+};
+
+/* const, one per method.  All functions: any thread, no allocation. */
+struct bd_quantizer {
+    const char *name, *title, *paper;
+    int min_bits, max_bits;
+    unsigned traits;
+    /* Completes *p from p->bits, is_signed, weights, clip and the data (clip
+     * <= 0 where BD_Q_NO_CLIP).  n may be 0. */
+    bd_status (*fit)(struct bd_qparam *p, const float *x, size_t n,
+                     struct bd_err *err);
+    /* Ascending representable values in the domain of x (mapped back);
+     * returns the count needed, which may exceed cap (out may be NULL). */
+    size_t (*levels)(double *out, size_t cap, const struct bd_qparam *p);
+    /* Decision points: x below cuts[i] goes to levels[i] or lower.  Count is
+     * levels - 1.  NULL: midpoints of the levels. */
+    size_t (*cuts)(double *out, size_t cap, const struct bd_qparam *p);
+    void (*apply)(float *y, const float *x, size_t n,
+                  const struct bd_qparam *p); /* y may be x */
+    /* Straight-through: dx from dy; returns dL/dclip (0 if none). */
+    double (*grad)(float *dx, const float *dy, const float *x, size_t n,
+                   const struct bd_qparam *p);
+    /* Whole-number code of each value for entropy and export; NULL: rank in
+     * levels. */
+    void (*codes)(int32_t *out, const float *x, size_t n,
+                  const struct bd_qparam *p);
+    /* Bits of side information per fitted parameter set (scales, zero
+     * points, codebooks). */
+    int side_bits;
+};
+
+/* NULL-ended table; the row index is what bd_tensorcfg.quant holds.  Rows:
+ * uniform affine dorefa pot apot log binary ternary pact edge8 (the APoT
+ * seed's 8-bit rule for first and last layers, signed maximum). */
+const struct bd_quantizer *const *bd_quantizers(void);
+const struct bd_quantizer *bd_quantizer_at(int row);
+int bd_quantizer_find(const char *name); /* row or -1 */
+/* Refuses widths and roles the method lacks with the sentence naming the one
+ * that works ("1 bit: 'uniform' needs 2 or more; 'binary' takes 1"). */
+bd_status bd_quantizer_check(int row, int bits, bool weights,
+                             struct bd_err *err);
+
+/* "apot:4:channel:mse", "uniform:8", "float".  Missing parts keep *cfg. */
+bd_status bd_tensorcfg_parse(struct bd_tensorcfg *cfg, const char *text,
+                             struct bd_err *err);
+char *bd_tensorcfg_text(char *out, size_t cap, const struct bd_tensorcfg *c);
+bool bd_tensorcfg_same(const struct bd_tensorcfg *a,
+                       const struct bd_tensorcfg *b);
+uint64_t bd_tensorcfg_digest(const struct bd_tensorcfg *c);
+extern const char *const bd_clip_names[]; /* by enum, NULL-ended */
+extern const char *const bd_grain_names[];
+
+/* The additive rule itself (Li et al. 2020; apot.md section 2): magnitude
+ * levels of B bits with k bits per term, ascending in [0,1]; k = 1 uniform,
+ * k = 2 APoT (odd B included), k = B PoT.  Returns the count, 2^B, or 0 when
+ * the combination does not exist. */
+size_t bd_additive_levels(double *out, size_t cap, int B, int k);
+
+/* Hysteresis of 1-bit training, binary_pact.md section 2. */
+struct bd_hysteresis {
+    double lr, momentum, decay, threshold;
+    bool seed_code; /* else hold */
+};
+/* One step: latent w, momentum buffer v, state and visible p, all [n], are
+ * updated in place from gradient g; first = the first step.  Returns the
+ * scale. */
+double bd_hysteresis_step(double *w, double *v, double *state, double *p,
+                          const double *g, size_t n,
+                          const struct bd_hysteresis *h, bool first);
+
+/* PACT's pieces where the table's common form is not enough
+ * (binary_pact.md section 3). */
+double bd_pact_surrogate(double x, double clip, int bits, double a);
+float bd_pact_fixed(float x, int bits);
+double bd_pact_exponential(double x, double alpha, int bits, bool clamp);
+
+/* ------------------------------------------------------- distortion index
+ * Values grouped by order-preserving key with prefix sums of x and x^2, so
+ * the squared error of any scalar grid costs time proportional to its
+ * levels.  Immutable once built; any thread may read. */
+struct bd_index;
+bd_status bd_index_new(struct bd_index **out, const float *x, size_t n,
+                       struct bd_err *err);
+void bd_index_free(struct bd_index *ix);
+size_t bd_index_count(const struct bd_index *ix);
+double bd_index_absmax(const struct bd_index *ix);
+double bd_index_min(const struct bd_index *ix);
+double bd_index_max(const struct bd_index *ix);
+double bd_index_mean(const struct bd_index *ix);
+double bd_index_std(const struct bd_index *ix); /* unbiased (n - 1) */
+double bd_index_sumsq(const struct bd_index *ix);
+/* Value below which the fraction q in [0,1] of |x| lies. */
+double bd_index_quantile_abs(const struct bd_index *ix, double q);
+/* Sum of (x - Q(x))^2 for levels[nlev] with cuts[nlev-1] (NULL =
+ * midpoints); occupancy[nlev] counts may be NULL. */
+double bd_index_error(const struct bd_index *ix, const double *levels,
+                      const double *cuts, size_t nlev, int64_t *occupancy);
+/* Counts in nbins equal bins over [lo, hi]; values outside are left out. */
+void bd_index_histogram(const struct bd_index *ix, double lo, double hi,
+                        int64_t *bins, int nbins);
+
+#endif

@@ -1,0 +1,187 @@
+/* session: the façade both faces use.  One model, its data, a configuration
+ * with undo, and the results that follow from them, computed on lanes and
+ * collected here.  All calls belong to one thread (the interface's); none of
+ * them waits unless its name says so. */
+#ifndef BD_SESSION_H
+#define BD_SESSION_H
+
+#include "data/data.h"
+#include "metrics/metrics.h"
+
+/* ---------------------------------------------------------------- opening */
+struct bd_session_opts { /* zero-initialised: defaults */
+    const char *model, *arch;
+    const char *data;       /* NULL: the sidecar's, or none */
+    const char *calib;      /* NULL: the evaluation data's first images */
+    const char *preprocess; /* NULL: the sidecar's, or guessed and said */
+    int64_t limit, skip, calib_limit /* 0 = 64 */;
+    size_t memory;          /* for cached activations, 0 = a quarter */
+    int threads;            /* 0 = all */
+    uint64_t seed;
+    const char *config;     /* bitdial.config/1 file, "-" = stdin */
+    const char *weights, *activations; /* METHOD:BITS... for all layers */
+    const char *const *set; /* NULL-ended LAYERGLOB.w=... */
+    int keep_edges;         /* bits, 0 = leave */
+    bool no_state;          /* neither read nor write the session file */
+};
+struct bd_session;
+/* Loads the model and opens the data at once; statistics follow on lanes
+ * (after bd_session_start).  Data that cannot be used with this model is a
+ * warning in the log, not an error, unless `data` was given. */
+bd_status bd_session_open(struct bd_session **out,
+                          const struct bd_session_opts *o, struct bd_err *err);
+void bd_session_close(struct bd_session *s); /* cancels, drains, saves */
+/* Starts the lanes' first work: metrics of all layers, calibration, float
+ * and current accuracy.  The command line may skip it. */
+void bd_session_start(struct bd_session *s);
+
+const struct bd_model *bd_session_model(const struct bd_session *s);
+const struct bd_bitcfg *bd_session_cfg(const struct bd_session *s);
+const struct bd_data *bd_session_data(const struct bd_session *s); /* or NULL */
+const struct bd_plan *bd_session_plan(const struct bd_session *s); /* batch-1
+                                        shapes and MACs; NULL = no graph */
+const char *bd_session_why_no_accuracy(const struct bd_session *s); /* a
+                                        sentence, or NULL when it can be had */
+struct bd_pool *bd_session_pool(struct bd_session *s);
+
+/* ---------------------------------------------------------- live results */
+enum bd_fresh {
+    BD_ABSENT,  /* never computed */
+    BD_STALE,   /* of an earlier configuration: shown with ~ */
+    BD_PARTIAL, /* of this one, over part of the images: shown with +- */
+    BD_EXACT
+};
+
+enum { BD_VIEW_BINS = 128 };
+struct bd_layer_view { /* borrowed until the next collect or edit */
+    enum bd_fresh fresh;           /* of `w` */
+    struct bd_error_stats w;       /* weight error under the configuration */
+    const struct bd_stats *stats;  /* of the weights; NULL = not yet */
+    const int64_t *bins;           /* [BD_VIEW_BINS] over [-absmax, absmax] */
+    enum bd_fresh a_fresh;
+    double a_psnr_db, a_sqnr_db;   /* of the layer's input on calibration */
+    double a_min, a_max, a_clip;
+    bool failed;                   /* a `!` row; why is in the log */
+    int64_t params, macs;
+};
+void bd_session_layer(struct bd_layer_view *out, const struct bd_session *s,
+                      int layer);
+/* The fitted grid of a layer's weights (per channel: of channel c).  Empty
+ * until fitted; pointers borrowed until the next collect or edit. */
+struct bd_grid_view {
+    size_t n;
+    const double *levels, *cuts;
+    double clip_lo, clip_hi;
+};
+void bd_session_grid(struct bd_grid_view *out, const struct bd_session *s,
+                     int layer, int channel);
+/* Histogram of a layer's weights in any range, at once when its index
+ * exists (else false). */
+bool bd_session_histogram(const struct bd_session *s, int layer, double lo,
+                          double hi, int64_t *bins, int nbins);
+/* Per output channel, computed on the fast lane; NULL until then. */
+struct bd_channel_view {
+    float min, max;
+    double mse;
+    int bits;
+};
+const struct bd_channel_view *bd_session_channels(struct bd_session *s,
+                                                  int layer, int *n,
+                                                  enum bd_fresh *fresh);
+
+struct bd_net_view {
+    struct bd_cost cost;          /* always exact */
+    enum bd_fresh fresh;          /* of `acc` */
+    struct bd_net_eval acc;
+    enum bd_fresh float_fresh;
+    struct bd_net_eval float_acc;
+    int64_t images;               /* in the evaluation set */
+};
+void bd_session_net(struct bd_net_view *out, const struct bd_session *s);
+
+/* Hints which layers are on screen, so that they are computed first. */
+void bd_session_visible(struct bd_session *s, const int *layers, size_t n);
+
+/* ---------------------------------------------------------------- lanes */
+int bd_session_fd(const struct bd_session *s);
+/* Takes finished results; true if anything shown changed. */
+bool bd_session_collect(struct bd_session *s);
+bool bd_session_idle(const struct bd_session *s);
+void bd_session_wait(struct bd_session *s); /* until something finished; the
+                                     command line and scripts only */
+size_t bd_session_progress(const struct bd_session *s,
+                           struct bd_progress *out, size_t cap);
+void bd_session_cancel(struct bd_session *s); /* the newest job */
+/* Time-driven duties (autosave a second after the last edit). Milliseconds
+ * until it wants to be called again, -1 = never. */
+int bd_session_tick(struct bd_session *s);
+
+/* The log: warnings, failures, paths written; oldest first, at most 1000. */
+size_t bd_session_log(const struct bd_session *s, size_t i, const char **line);
+void bd_session_say(struct bd_session *s, const char *fmt, ...)
+    BD_PRINTF(2, 3);
+
+/* ---------------------------------------------------------------- editing
+ * Each call is one undo step named by what it did ("5 bits for 2 layers");
+ * equal consecutive bit steps on the same layers within 600 ms merge.
+ * Refusals change nothing and say the way that works. */
+enum bd_part { BD_PART_W, BD_PART_A };
+struct bd_sel { /* which layers */
+    const int *layer;
+    size_t n;
+};
+bd_status bd_session_set_bits(struct bd_session *s, struct bd_sel sel,
+                              enum bd_part part, int bits, struct bd_err *err);
+/* Up or down by one legal width of the method; 32 (float) is above the
+ * largest. */
+bd_status bd_session_step_bits(struct bd_session *s, struct bd_sel sel,
+                               enum bd_part part, int step,
+                               struct bd_err *err);
+bd_status bd_session_set_method(struct bd_session *s, struct bd_sel sel,
+                                enum bd_part part, int row,
+                                struct bd_err *err); /* width is moved into
+                                                  the method's range, said */
+bd_status bd_session_set_clip(struct bd_session *s, struct bd_sel sel,
+                              enum bd_part part, enum bd_clip_rule rule,
+                              float value, struct bd_err *err);
+bd_status bd_session_set_grain(struct bd_session *s, struct bd_sel sel,
+                               enum bd_part part, enum bd_grain grain,
+                               int group, struct bd_err *err);
+bd_status bd_session_set_channel(struct bd_session *s, int layer, int channel,
+                                 int bits, struct bd_err *err);
+bd_status bd_session_set_all(struct bd_session *s, const struct bd_bitcfg *c,
+                             const char *what, struct bd_err *err);
+void bd_session_set_lock(struct bd_session *s, struct bd_sel sel, bool lock);
+
+bool bd_session_undo(struct bd_session *s); /* false: nothing to undo */
+bool bd_session_redo(struct bd_session *s);
+/* Steps oldest first; returns the count; *now = how many are in force. */
+size_t bd_session_history(const struct bd_session *s, size_t *now);
+const char *bd_session_history_at(const struct bd_session *s, size_t i);
+
+/* ------------------------------------------------------------- persistence */
+bool bd_session_resumable(const struct bd_session *s, int64_t *age_s,
+                          size_t *edits); /* an earlier session was found */
+bd_status bd_session_resume(struct bd_session *s, struct bd_err *err);
+bd_status bd_session_export(struct bd_session *s, const char *path,
+                            bool force, struct bd_err *err); /* config/1 with
+                             clip values and whatever metrics are exact */
+
+/* -------------------------------------------------- at once, for the cli
+ * The same computations as the lanes run, on the caller's thread. */
+bd_status bd_session_now_layer(struct bd_error_stats *out,
+                               struct bd_session *s, int layer,
+                               const struct bd_tensorcfg *cfg,
+                               struct bd_err *err);
+struct bd_layer_errors { /* per layer of a full evaluation */
+    double w_psnr_db, a_psnr_db, out_sqnr_db; /* NaN where not quantized */
+};
+/* Accuracy of the current configuration and of float; layers: [nlayers] or
+ * NULL.  ctl may be NULL; progress and cancellation go through it. */
+bd_status bd_session_now_eval(struct bd_net_eval *out,
+                              struct bd_net_eval *float_out,
+                              struct bd_layer_errors *layers,
+                              struct bd_session *s, struct bd_ctl *ctl,
+                              struct bd_err *err); /* six: two results */
+
+#endif
