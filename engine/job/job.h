@@ -18,6 +18,10 @@ struct bd_ctl *bd_ctl_new(void);
 void bd_ctl_cancel(struct bd_ctl *c);
 void bd_ctl_free(struct bd_ctl *c);
 void bd_ctl_read(const struct bd_ctl *c, int64_t *done, int64_t *total);
+/* Hands an intermediate result to the lanes' owner, who frees it like a
+ * final one; one not yet collected is replaced.  false: nobody listens (not
+ * a lane's control) and the caller keeps it. */
+bool bd_ctl_post(struct bd_ctl *c, void *partial);
 
 /* ---------------------------------------------------------------- the pool
  * threads 0 = all cores; 1 runs on the caller.  One user at a time; calls
@@ -26,7 +30,7 @@ struct bd_pool;
 bd_status bd_pool_new(struct bd_pool **out, int threads, struct bd_err *err);
 void bd_pool_free(struct bd_pool *p);
 int bd_pool_threads(const struct bd_pool *p);
-/* Calls fn(arg, index, worker) for every index in [0, n), each once, in any
+/* Not from inside fn of the same pool.  Calls fn(arg, index, worker) for every index in [0, n), each once, in any
  * order over workers [0, threads); returns when all are done.  A fn that
  * returns false stops the hand-out of further indices. */
 typedef bool bd_pool_fn(void *arg, int64_t index, int worker);
@@ -54,6 +58,7 @@ struct bd_done {
     uint64_t key, gen;
     bd_status status;
     struct bd_err err;
+    bool partial; /* an intermediate result (bd_ctl_post): more will come */
     void *result; /* moves to the receiver; NULL unless BD_OK */
     const struct bd_job *job; /* valid during the callback */
 };
@@ -86,6 +91,9 @@ bool bd_lanes_idle(const struct bd_lanes *l); /* nothing waiting, running or
 void bd_lanes_wait(struct bd_lanes *l); /* until a job finished or idle */
 size_t bd_lanes_progress(const struct bd_lanes *l, struct bd_progress *out,
                          size_t cap);
+/* Stops a key's jobs; the owner receives them as BD_ECANCELLED. */
 void bd_lanes_cancel(struct bd_lanes *l, uint64_t key);
+/* A waiting job of this key becomes the next of its lane. */
+void bd_lanes_raise(struct bd_lanes *l, uint64_t key);
 
 #endif
