@@ -1,0 +1,166 @@
+/* JSON in.  cJSON keeps one of two equal keys, cuts strings at \u0000 and
+ * ignores what follows; documents that carry a user's choices need more.  A
+ * strict scan of the bytes comes first, then cJSON builds the tree. */
+#include "base/base.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct scan {
+    const char *s;
+    size_t n, at;
+    struct bd_err *err;
+};
+
+static bd_status bad(struct scan *c, const char *what)
+{
+    return bd_fail(c->err, BD_EFORMAT, "JSON, byte %zu: %s", c->at, what);
+}
+
+/* One string, from its opening quote; \u0000, bad escapes and bad UTF-8 are
+ * refused. */
+static bd_status scan_string(struct scan *c)
+{
+    for (c->at++; c->at < c->n;) {
+        unsigned char ch = (unsigned char)c->s[c->at];
+        uint32_t cp;
+        size_t used;
+
+        if (ch == '"') {
+            c->at++;
+            return BD_OK;
+        }
+        if (ch < 0x20)
+            return bad(c, "a control character in a string");
+        if (ch == '\\') {
+            if (c->n - c->at >= 6 && memcmp(c->s + c->at, "\\u0000", 6) == 0)
+                return bad(c, "\\u0000 in a string");
+            c->at += 2;
+            continue;
+        }
+        used = bd_utf8_decode(&cp, c->s + c->at, c->n - c->at);
+        if (used == 0)
+            return bad(c, "not UTF-8");
+        c->at += used;
+    }
+    return bad(c, "a string does not end");
+}
+
+static bd_status scan_number(struct scan *c)
+{
+    char buf[64];
+    size_t n = 0;
+    double v;
+
+    while (c->at + n < c->n && n < sizeof buf - 1 &&
+           strchr("+-.0123456789eE", c->s[c->at + n]) != NULL &&
+           c->s[c->at + n] != '\0') {
+        buf[n] = c->s[c->at + n];
+        n++;
+    }
+    buf[n] = '\0';
+    if (!bd_parse_double(&v, buf))
+        return bad(c, "a number out of range or malformed");
+    c->at += n;
+    return BD_OK;
+}
+
+static bd_status scan_all(struct scan *c)
+{
+    int depth = 0;
+    bd_status s = BD_OK;
+
+    while (c->at < c->n && s == BD_OK) {
+        char ch = c->s[c->at];
+
+        if (ch == '"') {
+            s = scan_string(c);
+        } else if (ch == '-' || (ch >= '0' && ch <= '9')) {
+            s = scan_number(c);
+        } else if (ch == '{' || ch == '[') {
+            if (++depth > BD_MAX_NEST)
+                s = bad(c, "nested deeper than 100");
+            c->at++;
+        } else {
+            if (ch == '\0')
+                return bad(c, "a NUL byte");
+            depth -= ch == '}' || ch == ']';
+            c->at++;
+        }
+    }
+    return s;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Refuses doubled keys of one object: sorted names, equal neighbours. */
+static bd_status check_object(const cJSON *o, struct bd_err *err)
+{
+    size_t n = (size_t)cJSON_GetArraySize(o), i = 0;
+    const char **names = bd_alloc(n, sizeof *names);
+    const cJSON *e;
+    bd_status s = BD_OK;
+    char shown[128];
+
+    if (names == NULL)
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    cJSON_ArrayForEach(e, o) names[i++] = e->string;
+    qsort(names, n, sizeof *names, by_text);
+    for (i = 1; i < n && s == BD_OK; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            s = bd_fail(err, BD_EFORMAT, "JSON: key '%s' stands twice",
+                        bd_text_show(shown, sizeof shown, names[i], 60));
+    bd_free(names);
+    return s;
+}
+
+/* Depth is bounded by the scan, so recursion is too. */
+static bd_status check_tree(const cJSON *node, struct bd_err *err)
+{
+    const cJSON *e;
+    bd_status s = BD_OK;
+
+    if (cJSON_IsObject(node))
+        s = check_object(node, err);
+    cJSON_ArrayForEach(e, node)
+    {
+        if (s == BD_OK && (cJSON_IsObject(e) || cJSON_IsArray(e)))
+            s = check_tree(e, err);
+    }
+    return s;
+}
+
+
+bd_status bd_json_parse(struct cJSON **out, const char *text, size_t n,
+                        struct bd_err *err)
+{
+    struct scan c = {text, n, 0, err};
+    const char *end = NULL;
+    cJSON *root;
+    bd_status s = scan_all(&c);
+
+    if (s != BD_OK)
+        return s;
+    root = cJSON_ParseWithLengthOpts(text, n, &end, false);
+    if (root == NULL) {
+        c.at = end != NULL ? (size_t)(end - text) : 0;
+        return bad(&c, n == 0 ? "the document is empty" : "not JSON here");
+    }
+    c.at = (size_t)(end - text);
+    for (size_t i = c.at; i < n && s == BD_OK; i++)
+        if (strchr(" \t\r\n", text[i]) == NULL)
+            s = bad(&c, "something follows the document");
+    if (s == BD_OK)
+        s = check_tree(root, err);
+    if (s != BD_OK) {
+        cJSON_Delete(root);
+        return s;
+    }
+    *out = root;
+    return BD_OK;
+}
