@@ -1,0 +1,123 @@
+/* Documents come in strictly and go out exactly. */
+#include "base/base.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cjson/cJSON.h>
+#include <cmocka.h>
+
+static void refused(const char *text)
+{
+    struct cJSON *j = NULL;
+    struct bd_err err = {0};
+
+    assert_int_equal(bd_json_parse(&j, text, strlen(text), &err),
+                     BD_EFORMAT);
+    assert_null(j);
+    assert_true(strncmp(err.msg, "JSON", 4) == 0);
+}
+
+static void strictness(void **state)
+{
+    (void)state;
+    refused("");
+    refused("{");
+    refused("{} x");
+    refused("{\"a\":1,\"a\":2}");
+    refused("{\"b\":{\"a\":1,\"c\":2,\"a\":3}}");
+    refused("[\"\\u0000\"]");
+    refused("[\"\xFF\"]");
+    refused("[1e400]");
+    refused("[NaN]");
+    refused("[1,]");
+    refused("[\"a\nb\"]");
+    refused("\xEF\xBB\xBF[]x");
+}
+
+static void depth_is_bounded(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    memset(text, '[', 2000);
+    memset(text + 2000, ']', 2000);
+    text[4000] = '\0';
+    refused(text);
+}
+
+static void good_documents_pass(void **state)
+{
+    static const char text[] = " {\"a\": [1, 2.5, \"x\\n\\u00fc\"]} \n";
+    struct cJSON *j = NULL;
+
+    (void)state;
+    assert_int_equal(bd_json_parse(&j, text, strlen(text), NULL), BD_OK);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(j, "a")), 3);
+    cJSON_Delete(j);
+}
+
+static void writer_layout(void **state)
+{
+    struct bd_json j = {.pretty = true};
+
+    (void)state;
+    bd_json_obj(&j, NULL);
+    bd_json_str(&j, "schema", "x/1");
+    bd_json_arr_inline(&j, "bits");
+    bd_json_int(&j, NULL, 4);
+    bd_json_int(&j, NULL, 5);
+    bd_json_arr_end(&j);
+    bd_json_arr(&j, "none");
+    bd_json_arr_end(&j);
+    bd_json_f64(&j, "inf", INFINITY);
+    bd_json_str(&j, "odd", "a\"\xC3\xBC\x01");
+    bd_json_obj_end(&j);
+    assert_string_equal(j.out.s,
+                        "{\n  \"schema\": \"x/1\",\n  \"bits\": [4, 5],\n"
+                        "  \"none\": [],\n  \"inf\": null,\n"
+                        "  \"odd\": \"a\\\"\\u00fc\\u0001\"\n}\n");
+    bd_json_done(&j);
+}
+
+static void numbers_read_back_equal(void **state)
+{
+    struct bd_rng r = {1};
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        struct bd_json j = {0};
+        uint64_t u = bd_rng_u64(&r);
+        double d;
+        float f;
+        uint32_t h = (uint32_t)u;
+
+        memcpy(&d, &u, sizeof d);
+        memcpy(&f, &h, sizeof f);
+        if (!isfinite(d) || !isfinite(f))
+            continue;
+        bd_json_f64(&j, NULL, d);
+        assert_true(strtod(j.out.s, NULL) == d);
+        j.out.n = 0;
+        j.comma = false;
+        bd_json_f32(&j, NULL, f);
+        assert_true(strtof(j.out.s, NULL) == f);
+        assert_true(j.out.n <= 15);
+        bd_json_done(&j);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(strictness),
+        cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(good_documents_pass),
+        cmocka_unit_test(writer_layout),
+        cmocka_unit_test(numbers_read_back_equal)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
