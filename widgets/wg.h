@@ -139,13 +139,19 @@ void wg_keybar_draw(struct wg_canvas *c, struct wg_rect r,
 void wg_frame(struct wg_canvas *c, struct wg_rect r, const char *title,
               enum wg_glyphs g);
 
-/* One-line editor. */
+/* One-line editor.  Zero-initialised is empty. */
 struct wg_input {
     char text[512];
     int cursor, len; /* bytes */
-    const char *const *history;
-    int nhistory, at;
+    const char *const *history; /* oldest first, borrowed */
+    int nhistory;
+    int at;          /* steps back in history, 0 = the line being typed */
+    char draft[512]; /* that line, while at > 0 */
 };
+/* Replaces the text, cursor at its end; the first line of `text` counts. */
+void wg_input_set(struct wg_input *in, const char *text);
+/* Inserts the first line of a pasted text; controls become blanks. */
+void wg_input_paste(struct wg_input *in, const char *text);
 /* true when the key was used.  Enter and Esc are the caller's. */
 bool wg_input_key(struct wg_input *in, int key);
 void wg_input_draw(struct wg_canvas *c, struct wg_rect r,
