@@ -37,6 +37,8 @@ struct bd_kernels {
     const char *name;
     void (*gemm)(const struct bd_gemm *g);
     size_t (*conv_scratch)(const struct bd_conv *c); /* floats */
+    /* scratch: 64-aligned, conv_scratch floats; SIZE_MAX there means the
+     * layer is beyond any memory.  Six arguments: the pure-kernel exception. */
     void (*conv)(float *y, const float *x, const float *w, const float *b,
                  const struct bd_conv *c, float *scratch);
 };
@@ -66,6 +68,7 @@ void bd_pool2d_backward(float *dx, const float *dy, const float *x,
  * left in mean[c], inv[c] for the backward pass. */
 struct bd_bn_state {
     float *mean, *inv;
+    float *var; /* population variance of the batch, or NULL = not wanted */
 };
 void bd_bn_forward(float *y, const float *x, const float *gamma,
                    const float *beta, const struct bd_bn *b,

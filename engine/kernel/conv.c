@@ -1,0 +1,213 @@
+/* Convolution of one image without im2col.
+ *
+ * The picture is copied once into a zero-padded plane of width wp per
+ * channel.  Output pixel (oy, ox) is numbered p = oy * wp + ox; then the
+ * input under tap (ky, kx) lies at p plus a constant, for every p.  So the
+ * whole convolution is a matrix product w[cout, k] * X[k, p] where row k of X
+ * is the plane shifted by off[k]: nothing is copied kh*kw times, and a tile
+ * runs across row ends.  The price is wp - ow columns of waste per row.
+ *
+ * A stride splits the plane into sh * sw phases (rows 0, 2, 4... and rows
+ * 1, 3, 5... for stride 2); inside a phase neighbours are again neighbours
+ * and the same rule holds.  Groups, depthwise included, are a loop. */
+#include "kernel_priv.h"
+
+#include <string.h>
+
+enum {
+    STRIP = 12,              /* vectors per strip, a multiple of every tile */
+    LINE = 16,               /* floats per cache line */
+    CHUNK = 256 * 1024       /* floats of input worth keeping in the cache */
+};
+
+struct plane {
+    int64_t nph, npw, hp, wp; /* phases, rows and width of one phase */
+    int64_t cin, cout, k;     /* of one group */
+    int64_t pixels;           /* first to last output, waste included */
+};
+
+static struct plane plane_of(const struct bd_conv *c)
+{
+    struct plane p = {.nph = c->kh > 1 ? c->sh : 1,
+                      .npw = c->kw > 1 ? c->sw : 1,
+                      .hp = c->oh + (c->kh - 1) * c->dh / c->sh,
+                      .wp = c->ow + (c->kw - 1) * c->dw / c->sw,
+                      .cin = c->cin / c->group,
+                      .cout = c->cout / c->group};
+    p.k = p.cin * c->kh * c->kw;
+    p.pixels = (c->oh - 1) * p.wp + c->ow;
+    return p;
+}
+
+static size_t round_up(size_t n)
+{
+    return bd_kernel_add(n, LINE - 1) / LINE * LINE;
+}
+
+/* Tiles read up to a strip beyond the last pixel. */
+static size_t plane_floats(const struct bd_tile *t, const struct plane *p)
+{
+    size_t n = bd_kernel_mul((size_t)p->cin, p->nph * p->npw);
+    n = bd_kernel_mul(bd_kernel_mul(n, p->hp), p->wp);
+    return round_up(bd_kernel_add(n, (size_t)(STRIP * t->lanes)));
+}
+
+static size_t offset_floats(const struct plane *p)
+{
+    return round_up(bd_kernel_mul(sizeof(int64_t) / sizeof(float), p->k));
+}
+
+size_t bd_kernel_conv_scratch(const struct bd_tile *t,
+                              const struct bd_conv *c)
+{
+    struct plane p = plane_of(c);
+    size_t n = bd_kernel_add(plane_floats(t, &p), offset_floats(&p));
+    return bd_kernel_add(n, (size_t)(STRIP * t->lanes * t->rows));
+}
+
+/* Row r of the phase that starts at column px: dst[wp]. */
+static void fill_row(float *dst, const float *src, int64_t px, int64_t wp,
+                     const struct bd_conv *c)
+{
+    if (c->sw > 1) {
+        for (int64_t i = 0; i < wp; i++) {
+            int64_t ix = i * c->sw + px - c->pl;
+            dst[i] = ix >= 0 && ix < c->w ? src[ix] : 0.0f;
+        }
+        return;
+    }
+    int64_t first = px - c->pl; /* column of src under dst[0] */
+    int64_t lead = first < 0 ? (-first < wp ? -first : wp) : 0;
+    int64_t n = c->w - (first + lead);
+    n = n < 0 ? 0 : n > wp - lead ? wp - lead : n;
+    memset(dst, 0, (size_t)lead * sizeof *dst);
+    if (n > 0)
+        memcpy(dst + lead, src + first + lead, (size_t)n * sizeof *dst);
+    memset(dst + lead + n, 0, (size_t)(wp - lead - n) * sizeof *dst);
+}
+
+static float *fill_phase(float *dst, const float *x, int64_t phase,
+                         const struct bd_conv *c, const struct plane *p)
+{
+    for (int64_t r = 0; r < p->hp; r++, dst += p->wp) {
+        int64_t iy = r * c->sh + phase / p->npw - c->pt;
+        if (iy < 0 || iy >= c->h)
+            memset(dst, 0, (size_t)p->wp * sizeof *dst);
+        else
+            fill_row(dst, x + iy * c->w, phase % p->npw, p->wp, c);
+    }
+    return dst;
+}
+
+static void fill_planes(float *dst, const float *x, const struct bd_conv *c,
+                        const struct plane *p, int64_t slack)
+{
+    for (int64_t ci = 0; ci < p->cin; ci++)
+        for (int64_t f = 0; f < p->nph * p->npw; f++)
+            dst = fill_phase(dst, x + ci * c->h * c->w, f, c, p);
+    memset(dst, 0, (size_t)slack * sizeof *dst);
+}
+
+static void fill_offsets(int64_t *off, const struct bd_conv *c,
+                         const struct plane *p)
+{
+    for (int64_t ci = 0; ci < p->cin; ci++)
+        for (int64_t ky = 0; ky < c->kh; ky++)
+            for (int64_t kx = 0; kx < c->kw; kx++) {
+                int64_t y = ky * c->dh, x = kx * c->dw;
+                int64_t f = (ci * p->nph + y % c->sh) * p->npw + x % c->sw;
+                *off++ = (f * p->hp + y / c->sh) * p->wp + x / c->sw;
+            }
+}
+
+/* Copies the real pixels of [first, first + n) out of a strip, skipping the
+ * wp - ow columns between rows. */
+static void keep(float *y, const float *strip, int64_t first, int64_t n,
+                 const struct bd_conv *c, int64_t wp, float bias)
+{
+    int64_t oy = first / wp, ox = first % wp;
+    for (int64_t i = 0; i < n;) {
+        int64_t run = c->ow - ox;
+        run = run > n - i ? n - i : run;
+        float *dst = y + oy * c->ow + ox;
+        for (int64_t e = 0; e < run; e++)
+            dst[e] = strip[i + e] + bias;
+        i += (run > 0 ? run : 0) + wp - (ox > c->ow ? ox : c->ow);
+        ox = 0;
+        oy++;
+    }
+}
+
+struct work {
+    const struct bd_tile *t;
+    const struct bd_conv *c;
+    const struct plane *p;
+    struct bd_tile_job job;
+    float *y;       /* of the group */
+    const float *w, *b;
+    const float *planes;
+};
+
+static int rows_at_once(const struct bd_tile *t, int64_t left)
+{
+    int rows = t->rows;
+    while (rows > left)
+        rows /= 2;
+    return rows;
+}
+
+/* Rows [co, co + rows) of one group over pixels [first, end). */
+static void rows_over(struct work *k, int64_t co, int64_t first, int64_t end)
+{
+    struct bd_tile_job *j = &k->job;
+    const int64_t lanes = k->t->lanes, wide = STRIP * lanes;
+    j->w = k->w + co * k->p->k;
+    for (int64_t at = first; at < end; at += wide) {
+        int64_t n = end - at < wide ? end - at : wide;
+        j->vecs = (int)((n + lanes - 1) / lanes);
+        j->x = k->planes + at;
+        k->t->run(j);
+        for (int64_t r = 0; r < j->rows; r++)
+            keep(k->y + (co + r) * k->c->oh * k->c->ow, j->out + r * j->ldo,
+                 at, n, k->c, k->p->wp, k->b ? k->b[co + r] : 0.0f);
+    }
+}
+
+/* Pixels are cut so that a chunk's input stays in the cache while all rows
+ * of weights pass over it. */
+static void group_run(struct work *k)
+{
+    const int64_t wide = STRIP * k->t->lanes;
+    int64_t chunk = CHUNK / (k->p->cin * wide) * wide;
+    chunk = chunk < wide ? wide : chunk;
+    for (int64_t at = 0; at < k->p->pixels; at += chunk) {
+        int64_t end = at + chunk < k->p->pixels ? at + chunk : k->p->pixels;
+        for (int64_t co = 0; co < k->p->cout; co += k->job.rows) {
+            k->job.rows = rows_at_once(k->t, k->p->cout - co);
+            rows_over(k, co, at, end);
+        }
+    }
+}
+
+void bd_kernel_conv(const struct bd_tile *t, const struct bd_conv *c,
+                    struct bd_conv_io io)
+{
+    struct plane p = plane_of(c);
+    if (c->oh < 1 || c->ow < 1)
+        return;
+    float *strip = io.scratch + plane_floats(t, &p);
+    int64_t *off = (int64_t *)(void *)strip;
+    strip += offset_floats(&p);
+    fill_offsets(off, c, &p);
+    struct work k = {.t = t, .c = c, .p = &p, .planes = io.scratch,
+                     .job = {.out = strip, .ldo = STRIP * t->lanes,
+                             .ldw = p.k, .off = off, .k = p.k}};
+    for (int64_t g = 0; g < c->group; g++) {
+        fill_planes(io.scratch, io.x + g * p.cin * c->h * c->w, c, &p,
+                    STRIP * t->lanes);
+        k.y = io.y + g * p.cout * c->oh * c->ow;
+        k.w = io.w + g * p.cout * p.k;
+        k.b = io.b ? io.b + g * p.cout : NULL;
+        group_run(&k);
+    }
+}
