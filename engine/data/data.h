@@ -9,7 +9,7 @@
 /* ---------------------------------------------------------- preprocessing */
 struct bd_prep {
     int resize;     /* shortest side, 0 = none; bilinear, antialiased */
-    int crop;       /* centre square, 0 = none */
+    int crop;       /* centre square, 0 = none, -1 = the network's side */
     double scale;   /* multiplies 0..255 */
     double mean[3], std[3]; /* after scale, in `order` */
     bool bgr;
