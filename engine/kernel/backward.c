@@ -7,14 +7,21 @@
  * With stride 1 the last is itself a convolution of dy, padding
  * (k - 1) * dilation - pad, and runs on the forward kernel.  With a stride
  * dy would be mostly holes, so the columns of the gradient are made by a
- * product and added back instead. */
+ * product and added back instead.  Pointwise layers need neither: their
+ * picture is its own columns. */
 #include "kernel_priv.h"
 
 #include <string.h>
 
+static bool pointwise(const struct bd_conv *c)
+{
+    return c->kh * c->kw == 1 && c->sh == 1 && c->sw == 1 && c->pt == 0 &&
+           c->pl == 0 && c->oh == c->h && c->ow == c->w;
+}
+
 static bool turned(const struct bd_conv *c)
 {
-    return c->sh == 1 && c->sw == 1;
+    return c->sh == 1 && c->sw == 1 && !pointwise(c);
 }
 
 /* The convolution from dy to dx. */
@@ -42,6 +49,8 @@ static size_t weights(const struct bd_conv *c)
 size_t bd_conv_backward_scratch(const struct bd_conv *c)
 {
     size_t cols = bd_kernel_cols(c);
+    if (pointwise(c))
+        return 0;
     if (!turned(c))
         return cols;
     struct bd_conv t = turn(c);
@@ -74,17 +83,19 @@ static void input_gradient(float *dx, const float *dy, const float *w,
     bd_kernel_conv(bd_kernel_tile(), &t, io);
 }
 
-/* One group with a stride: columns of the gradient, then back to pixels. */
-static void input_gradient_strided(float *dx, const float *dy, const float *w,
+/* One group by a product: columns of the gradient, then back to pixels. */
+static void input_gradient_cols(float *dx, const float *dy, const float *w,
                                    const struct bd_conv *c, float *cols)
 {
     const int64_t k = c->cin / c->group * c->kh * c->kw;
     const int64_t p = c->oh * c->ow;
     struct bd_gemm g = {.ta = true, .m = k, .n = p, .k = c->cout / c->group,
-                        .alpha = 1.0f, .a = w, .b = dy, .c = cols,
+                        .alpha = 1.0f, .a = w, .b = dy,
+                        .c = pointwise(c) ? dx : cols,
                         .lda = k, .ldb = p, .ldc = p};
     bd_kernel_gemm_blas(&g);
-    bd_kernel_col2im(dx, cols, c);
+    if (!pointwise(c))
+        bd_kernel_col2im(dx, cols, c);
 }
 
 static void weight_gradient(float *dw, const float *dy, const float *x,
@@ -93,9 +104,10 @@ static void weight_gradient(float *dw, const float *dy, const float *x,
     const int64_t k = c->cin / c->group * c->kh * c->kw;
     const int64_t p = c->oh * c->ow;
     struct bd_gemm g = {.tb = true, .m = c->cout / c->group, .n = k, .k = p,
-                        .alpha = 1.0f, .beta = 1.0f, .a = dy, .b = cols,
-                        .c = dw, .lda = p, .ldb = p, .ldc = k};
-    bd_kernel_im2col(cols, x, c);
+                        .alpha = 1.0f, .beta = 1.0f, .a = dy,
+                        .b = pointwise(c) ? x : cols, .c = dw, .lda = p, .ldb = p, .ldc = k};
+    if (!pointwise(c))
+        bd_kernel_im2col(cols, x, c);
     bd_kernel_gemm_blas(&g);
 }
 
@@ -124,7 +136,7 @@ void bd_conv_backward(struct bd_conv_grad g, const float *dy, const float *x,
             weight_gradient(g.dw + i * nw, dyi, x + i * cg * c->h * c->w, c,
                             scratch);
         if (g.dx && !turned(c))
-            input_gradient_strided(g.dx + i * cg * c->h * c->w, dyi,
-                                   w + i * nw, c, scratch);
+            input_gradient_cols(g.dx + i * cg * c->h * c->w, dyi,
+                                w + i * nw, c, scratch);
     }
 }

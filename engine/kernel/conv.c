@@ -65,25 +65,23 @@ size_t bd_kernel_conv_scratch(const struct bd_tile *t,
     return bd_kernel_add(n, (size_t)(STRIP * t->lanes * t->rows));
 }
 
-/* Row r of the phase that starts at column px: dst[wp]. */
+/* One row of the phase that starts at column px: dst[wp]. */
 static void fill_row(float *dst, const float *src, int64_t px, int64_t wp,
                      const struct bd_conv *c)
 {
-    if (c->sw > 1) {
-        for (int64_t i = 0; i < wp; i++) {
-            int64_t ix = i * c->sw + px - c->pl;
-            dst[i] = ix >= 0 && ix < c->w ? src[ix] : 0.0f;
-        }
-        return;
-    }
-    int64_t first = px - c->pl; /* column of src under dst[0] */
-    int64_t lead = first < 0 ? (-first < wp ? -first : wp) : 0;
-    int64_t n = c->w - (first + lead);
-    n = n < 0 ? 0 : n > wp - lead ? wp - lead : n;
+    const int64_t first = px - c->pl; /* column of src under dst[0] */
+    int64_t lead = first < 0 ? (c->sw - 1 - first) / c->sw : 0;
+    int64_t end = c->w > first ? (c->w - first + c->sw - 1) / c->sw : 0;
+    end = end > wp ? wp : end;
+    lead = lead > end ? end : lead;
     memset(dst, 0, (size_t)lead * sizeof *dst);
-    if (n > 0)
-        memcpy(dst + lead, src + first + lead, (size_t)n * sizeof *dst);
-    memset(dst + lead + n, 0, (size_t)(wp - lead - n) * sizeof *dst);
+    if (c->sw == 1 && lead < end)
+        memcpy(dst + lead, src + first + lead,
+               (size_t)(end - lead) * sizeof *dst);
+    else
+        for (int64_t i = lead; i < end; i++)
+            dst[i] = src[first + i * c->sw];
+    memset(dst + end, 0, (size_t)(wp - end) * sizeof *dst);
 }
 
 static float *fill_phase(float *dst, const float *x, int64_t phase,

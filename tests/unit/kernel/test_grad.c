@@ -58,9 +58,8 @@ static void check_dw(const struct bd_conv *c, const float *dy, float *x,
     bd_free(want);
 }
 
-static void one_conv(struct bd_rng *r)
+static void one_conv(struct bd_rng *r, struct bd_conv c)
 {
-    struct bd_conv c = some_conv(r);
     c.h = c.oh = c.h > 12 ? 12 : c.h; /* small: the check is quadratic */
     c.oh = (c.h + c.pt - (c.kh - 1) * c.dh - 1) / c.sh + 1;
     if (c.h + c.pt < (c.kh - 1) * c.dh + 1)
@@ -97,7 +96,19 @@ static void conv_gradients(void **state)
     (void)state;
     struct bd_rng r = {21};
     for (int i = 0; i < 60; i++)
-        one_conv(&r);
+        one_conv(&r, some_conv(&r));
+}
+
+static void pointwise_gradients(void **state)
+{
+    (void)state;
+    struct bd_rng r = {24};
+    for (int64_t g = 1; g < 3; g++) {
+        struct bd_conv c = {.cin = 6 * g, .cout = 5 * g, .group = g, .h = 6,
+                            .w = 7, .oh = 6, .ow = 7, .kh = 1, .kw = 1,
+                            .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+        one_conv(&r, c);
+    }
 }
 
 /* ---------------------------------------------------------------- pooling */
@@ -231,7 +242,8 @@ static void bn_gradients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv_gradients), cmocka_unit_test(pool_gradients),
+        cmocka_unit_test(conv_gradients),
+        cmocka_unit_test(pointwise_gradients), cmocka_unit_test(pool_gradients),
         cmocka_unit_test(pool_values), cmocka_unit_test(bn_gradients)};
     bd_kernels_single_threaded_blas();
     return cmocka_run_group_tests(tests, NULL, NULL);
