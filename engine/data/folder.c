@@ -1,5 +1,6 @@
 /* A folder of PNG and JPEG files.  With labels.csv (file,class_index, further
- * columns ignored, a header line allowed) that list is the set, in its order.
+ * columns ignored, a header line allowed) that list is the set, in its order;
+ * its names may leave out one sub-folder that holds all the pictures.
  * Otherwise each sub-folder is a class, numbered in the order of names; a
  * folder of pictures alone is a set without labels.  Pictures are decoded when
  * fetched; that they exist is checked at once. */
@@ -206,6 +207,48 @@ static bd_status scan_classes(struct bd_data *d, struct bd_err *err)
     return st;
 }
 
+/* A sub-folder in which the list's first picture lies, when it does not lie
+ * in the folder itself; "" if neither. */
+static bd_status find_home(char *home, size_t cap, const struct bd_data *d,
+                           struct bd_err *err)
+{
+    const struct folder *v = d->priv;
+    char path[2048], rel[1024];
+    struct names l;
+    bd_status st;
+
+    home[0] = '\0';
+    if (v->n == 0 || (join(path, sizeof path, d->path, v->file[0]) &&
+                      bd_file_exists(path)))
+        return BD_OK;
+    st = list(&l, d->path, err);
+    for (int i = 0; i < l.n && st == BD_OK && !home[0]; i++) {
+        const char *name = l.e[i]->d_name;
+
+        if (name[0] != '.' && join(rel, sizeof rel, name, v->file[0]) &&
+            join(path, sizeof path, d->path, rel) && bd_file_exists(path))
+            snprintf(home, cap, "%s", name);
+    }
+    names_done(&l);
+    return st;
+}
+
+static bd_status move_home(struct bd_data *d, struct bd_err *err)
+{
+    struct folder *v = d->priv;
+    char home[512], rel[1024];
+    bd_status st = find_home(home, sizeof home, d, err);
+
+    for (size_t i = 0; i < v->n && st == BD_OK && home[0]; i++) {
+        if (!join(rel, sizeof rel, home, v->file[i]))
+            return bd_fail(err, BD_EINVALID, "a path longer than 1 KiB");
+        v->file[i] = bd_arena_strdup(&d->arena, rel, strlen(rel));
+        if (!v->file[i])
+            return bd_fail(err, BD_ENOMEM, "out of memory");
+    }
+    return st;
+}
+
 /* ------------------------------------------------------------- the data set */
 
 static bool probe(const struct data_input *in)
@@ -295,6 +338,8 @@ static bd_status open_folder(struct bd_data *d, struct data_input *in,
     if (!join(csv, sizeof csv, d->path, "labels.csv"))
         return bd_fail(err, BD_EINVALID, "a path longer than 1 KiB");
     st = bd_file_exists(csv) ? read_csv(d, csv, err) : scan_classes(d, err);
+    if (st == BD_OK)
+        st = move_home(d, err);
     if (st == BD_OK)
         st = take_labels(d, err);
     if (st == BD_OK)
