@@ -1,0 +1,375 @@
+/* One element of "layers": its name, two choices, and the clips recorded
+ * beside them. */
+#include "config/config_priv.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------ the choice */
+
+static bd_status read_method(struct bd_cfgread *r, struct bd_tensorcfg *t,
+                             const cJSON *o)
+{
+    const char *name = NULL, *near;
+    const char *list[64];
+    char shown[256];
+    bd_status st = bd_cfgread_string(r, &name, o, "method");
+    if (st != BD_OK)
+        return st;
+    size_t mark = bd_cfgread_enter(r, ".method");
+    int row = name ? bd_quantizer_find(name) : -1;
+    if (row >= 0) {
+        t->quant = (uint8_t)row;
+        bd_cfgread_leave(r, mark);
+        return BD_OK;
+    }
+    size_t n = 0;
+    for (const struct bd_quantizer *const *q = bd_quantizers(); *q && n < 63;
+         q++)
+        list[n++] = (*q)->name;
+    list[n] = NULL;
+    near = name ? bd_nearest(name, list) : NULL;
+    if (!name)
+        st = bd_cfgread_refuse(r, "is missing");
+    else
+        st = bd_cfgread_refuse(r, "no method '%s'%s%s%s",
+                               bd_text_show(shown, sizeof shown, name, 0),
+                               near ? "; did you mean '" : "",
+                               near ? near : "", near ? "'?" : "");
+    bd_cfgread_leave(r, mark);
+    return st;
+}
+
+/* A width from a document, against the method's range. */
+static bd_status take_bits(struct bd_cfgread *r, int8_t *out, double v,
+                           const struct bd_tensorcfg *t, bool weights)
+{
+    struct bd_err why = {0};
+    if (v == 32) {
+        *out = 32;
+        return BD_OK;
+    }
+    if (v != floor(v) || v < 1 || v > 16)
+        return bd_cfgread_refuse(r, "%.9g is no width: 1 to 16, or 32 for "
+                                    "float", v);
+    if (bd_quantizer_check(t->quant, (int)v, weights, &why) != BD_OK)
+        return bd_cfgread_refuse(r, "%s", why.msg);
+    *out = (int8_t)v;
+    return BD_OK;
+}
+
+static bd_status read_bits(struct bd_cfgread *r, struct bd_tensorcfg *t,
+                           const cJSON *o, bool weights)
+{
+    double v = NAN;
+    bd_status st = bd_cfgread_number(r, &v, o, "bits");
+    if (st != BD_OK)
+        return st;
+    size_t mark = bd_cfgread_enter(r, ".bits");
+    st = isnan(v) ? bd_cfgread_refuse(r, "is missing")
+                  : take_bits(r, &t->bits, v, t, weights);
+    bd_cfgread_leave(r, mark);
+    return st;
+}
+
+static bd_status read_grain(struct bd_cfgread *r, struct bd_tensorcfg *t,
+                            const cJSON *o, bool weights)
+{
+    const char *g = "tensor";
+    char shown[256];
+    int64_t group = 0;
+    bd_status st = bd_cfgread_string(r, &g, o, "grain");
+    if (st != BD_OK)
+        return st;
+    size_t mark = bd_cfgread_enter(r, ".grain");
+    t->group = 0;
+    if (strcmp(g, "tensor") == 0) {
+        t->grain = BD_GRAIN_TENSOR;
+    } else if (strcmp(g, "channel") == 0) {
+        t->grain = BD_GRAIN_CHANNEL;
+    } else if (strncmp(g, "group", 5) == 0 &&
+               bd_parse_int(&group, g + 5, 1, INT16_MAX)) {
+        t->grain = BD_GRAIN_GROUP;
+        t->group = (int16_t)group;
+    } else {
+        st = bd_cfgread_refuse(r, "no grain '%s'; 'tensor', 'channel' and "
+                                  "'group128' exist",
+                               bd_text_show(shown, sizeof shown, g, 0));
+    }
+    if (st == BD_OK && !weights && t->grain != BD_GRAIN_TENSOR)
+        st = bd_cfgread_refuse(r, "activations have one grid per layer: "
+                                  "'tensor' works");
+    bd_cfgread_leave(r, mark);
+    return st;
+}
+
+static bd_status read_widths(struct bd_cfgread *r, struct bd_tensorcfg *t,
+                             const cJSON *list, int64_t channels)
+{
+    int n = cJSON_GetArraySize(list), i = 0;
+    if (!cJSON_IsArray(list))
+        return bd_cfgread_refuse(r, "must be a list");
+    if (t->grain != BD_GRAIN_CHANNEL)
+        return bd_cfgread_refuse(r, "needs grain 'channel'");
+    if (n != channels)
+        return bd_cfgread_refuse(r, "%d widths for %lld channels", n,
+                                 (long long)channels);
+    int8_t *bits = bd_calloc((size_t)n, sizeof *bits);
+    if (!bits)
+        return bd_fail(r->err, BD_ENOMEM, "out of memory");
+    bd_status st = BD_OK;
+    const cJSON *e;
+    cJSON_ArrayForEach(e, list)
+    {
+        size_t mark = bd_cfgread_enter(r, "[%d]", i);
+        if (!cJSON_IsNumber(e))
+            st = bd_cfgread_refuse(r, "must be a number");
+        else if (e->valuedouble != 0) /* 0: the channel is sent as zero */
+            st = take_bits(r, &bits[i], e->valuedouble, t, true);
+        i++;
+        bd_cfgread_leave(r, mark);
+        if (st != BD_OK)
+            break;
+    }
+    if (st == BD_OK && !(t->channel = bd_chanbits_new(bits, n)))
+        st = bd_fail(r->err, BD_ENOMEM, "out of memory");
+    bd_free(bits);
+    return st;
+}
+
+/* -------------------------------------------------------------- the clip */
+
+/* "max", "percentile99.9", "manual": the number of a percentile is part of
+ * the rule's name, as on the command line. */
+static bool parse_rule(struct bd_tensorcfg *t, const char *rule)
+{
+    double v = 99.9;
+    for (int i = 0; bd_clip_names[i]; i++)
+        if (strcmp(rule, bd_clip_names[i]) == 0) {
+            t->clip = (uint8_t)i;
+            t->clip_value = i == BD_CLIP_PERCENTILE ? 99.9f : 0.0f;
+            return true;
+        }
+    const char *stem = bd_clip_names[BD_CLIP_PERCENTILE];
+    size_t n = strlen(stem);
+    if (strncmp(rule, stem, n) != 0 || !bd_parse_double(&v, rule + n) ||
+        v <= 0 || v > 100)
+        return false;
+    t->clip = BD_CLIP_PERCENTILE;
+    t->clip_value = (float)v;
+    return true;
+}
+
+static int64_t clip_count(const struct bd_cfgread *r, int layer,
+                          const struct bd_tensorcfg *t)
+{
+    const struct bd_layer *l = &r->m->layer[layer];
+    struct bd_slices s = bd_slices_of(&r->m->value[l->weight].t, l->axis);
+    int64_t per = s.outer * s.inner;
+    if (t->grain == BD_GRAIN_TENSOR)
+        return 1;
+    if (t->grain == BD_GRAIN_CHANNEL || t->group <= 0)
+        return s.channels;
+    return s.channels * ((per + t->group - 1) / t->group);
+}
+
+struct found { /* values on their way into a bd_recorded */
+    double *v;
+    int n;
+};
+
+static bd_status take_value(struct bd_cfgread *r, double *out, const cJSON *e)
+{
+    if (!cJSON_IsNumber(e) || !isfinite(e->valuedouble))
+        return bd_cfgread_refuse(r, "must be a finite number");
+    if (e->valuedouble < 0)
+        return bd_cfgread_refuse(r, "a clip cannot be below 0");
+    *out = e->valuedouble;
+    return BD_OK;
+}
+
+static bd_status read_values(struct bd_cfgread *r, struct found *f,
+                             const cJSON *o, int64_t want)
+{
+    const cJSON *one = cJSON_GetObjectItemCaseSensitive(o, "value");
+    const cJSON *many = cJSON_GetObjectItemCaseSensitive(o, "values");
+    size_t mark = bd_cfgread_enter(r, ".%s", many ? "values" : "value");
+    int have = many ? cJSON_GetArraySize(many) : one ? 1 : 0, i = 0;
+    bd_status st = BD_OK;
+    if (many && one)
+        st = bd_cfgread_refuse(r, "and 'value' exclude each other");
+    else if (many && !cJSON_IsArray(many))
+        st = bd_cfgread_refuse(r, "must be a list");
+    else if (have > 0 && have != want)
+        st = bd_cfgread_refuse(r, "%d value%s where %lld belong", have,
+                               have == 1 ? "" : "s", (long long)want);
+    else if (have > 0 && !(f->v = bd_alloc((size_t)have, sizeof *f->v)))
+        st = bd_fail(r->err, BD_ENOMEM, "out of memory");
+    if (st == BD_OK && one)
+        st = take_value(r, &f->v[0], one);
+    for (const cJSON *e = many ? many->child : NULL; e && st == BD_OK;
+         e = e->next) {
+        size_t at = bd_cfgread_enter(r, "[%d]", i);
+        st = take_value(r, &f->v[i++], e);
+        bd_cfgread_leave(r, at);
+    }
+    f->n = have;
+    bd_cfgread_leave(r, mark);
+    return st;
+}
+
+static bd_status read_clip(struct bd_cfgread *r, struct bd_tensorcfg *t,
+                           struct found *f, const cJSON *o, int64_t want)
+{
+    static const char *const known[] = {"rule", "value", "values", NULL};
+    const char *rule = "max";
+    char shown[256];
+    if (!cJSON_IsObject(o))
+        return bd_cfgread_refuse(r, "must be an object");
+    bd_status st = bd_cfgread_string(r, &rule, o, "rule");
+    if (st == BD_OK && !parse_rule(t, rule))
+        st = bd_cfgread_refuse(r, "no rule '%s'",
+                               bd_text_show(shown, sizeof shown, rule, 0));
+    if (st == BD_OK)
+        st = read_values(r, f, o, t->clip == BD_CLIP_MANUAL ? 1 : want);
+    if (st == BD_OK && t->clip == BD_CLIP_MANUAL) {
+        /* Here the value is the choice itself, not a record of it. */
+        if (f->n != 1 || !((float)f->v[0] > 0) || !isfinite((float)f->v[0]))
+            st = bd_cfgread_refuse(r, "rule 'manual' needs a value above 0");
+        else
+            t->clip_value = (float)f->v[0];
+        f->n = 0;
+    }
+    bd_cfgread_extra(r, o, known);
+    return st;
+}
+
+/* ------------------------------------------------------------- one tensor */
+
+struct side { /* what one of the two objects of a layer says */
+    struct bd_tensorcfg t;
+    struct found clip;
+    bool sign_said, is_signed, weights;
+};
+
+static bd_status read_side(struct bd_cfgread *r, struct side *s,
+                           const cJSON *o, int layer)
+{
+    static const char *const known[] = {"method", "bits", "grain",
+                                        "channel_bits", "signed", "clip",
+                                        NULL};
+    const cJSON *widths = cJSON_GetObjectItemCaseSensitive(o, "channel_bits");
+    const cJSON *clip = cJSON_GetObjectItemCaseSensitive(o, "clip");
+    if (!cJSON_IsObject(o))
+        return bd_cfgread_refuse(r, "must be an object");
+    bd_status st = read_method(r, &s->t, o);
+    if (st == BD_OK)
+        st = read_bits(r, &s->t, o, s->weights);
+    if (st == BD_OK)
+        st = read_grain(r, &s->t, o, s->weights);
+    if (st == BD_OK && widths) {
+        size_t mark = bd_cfgread_enter(r, ".channel_bits");
+        st = read_widths(r, &s->t, widths, bd_config_channels(r->m, layer));
+        bd_cfgread_leave(r, mark);
+    }
+    s->sign_said = cJSON_GetObjectItemCaseSensitive(o, "signed") != NULL;
+    if (st == BD_OK)
+        st = bd_cfgread_bool(r, &s->is_signed, o, "signed");
+    if (st == BD_OK && clip) {
+        size_t mark = bd_cfgread_enter(r, ".clip");
+        st = read_clip(r, &s->t, &s->clip, clip,
+                       clip_count(r, layer, &s->t));
+        bd_cfgread_leave(r, mark);
+    }
+    if (st == BD_OK)
+        bd_cfgread_extra(r, o, known);
+    return st;
+}
+
+static bd_status judge(struct bd_cfgread *r, const struct side *s, int layer)
+{
+    struct bd_err why = {0};
+    bd_status st = bd_config_allows(r->m, layer, s->weights, &s->t, &why);
+    return st == BD_OK ? BD_OK : bd_cfgread_refuse(r, "%s", why.msg);
+}
+
+static bd_status take_side(struct bd_cfgread *r, struct bd_layercfg *l,
+                           const cJSON *o, int layer, bool weights)
+{
+    struct side s = {.t = weights ? l->w : l->a, .weights = weights};
+    const struct bd_recorded *rec = NULL;
+    size_t mark =
+        bd_cfgread_enter(r, weights ? ".weights" : ".activations");
+    bd_status st = read_side(r, &s, o, layer);
+    if (st == BD_OK)
+        st = judge(r, &s, layer);
+    if (st == BD_OK && (s.clip.n > 0 || s.sign_said)) {
+        rec = bd_recorded_new(s.clip.v, s.clip.n,
+                              s.sign_said ? s.is_signed : -1);
+        if (!rec)
+            st = bd_fail(r->err, BD_ENOMEM, "out of memory");
+    }
+    if (st == BD_OK) {
+        bd_layercfg_set(l, weights, &s.t);
+        *(weights ? &l->w_clip : &l->a_clip) = rec;
+    }
+    if (s.t.channel)
+        bd_chanbits_unref(s.t.channel);
+    bd_free(s.clip.v);
+    bd_cfgread_leave(r, mark);
+    return st;
+}
+
+/* ------------------------------------------------------------- one layer */
+
+static bd_status find_layer(struct bd_cfgread *r, int *layer, const int *seen,
+                            const cJSON *o)
+{
+    const char *name = NULL;
+    char shown[256];
+    bd_status st = bd_cfgread_string(r, &name, o, "name");
+    if (st != BD_OK)
+        return st;
+    size_t mark = bd_cfgread_enter(r, ".name");
+    if (!name) {
+        st = bd_cfgread_refuse(r, "is missing");
+    } else {
+        bd_text_show(shown, sizeof shown, name, 0);
+        *layer = bd_model_find_layer(r->m, name);
+        if (*layer < 0)
+            st = bd_cfgread_refuse(r, "the model has no layer '%s'", shown);
+        else if (seen[*layer])
+            st = bd_cfgread_refuse(r, "'%s' was already given by layers[%d]",
+                                   shown, seen[*layer] - 1);
+    }
+    bd_cfgread_leave(r, mark);
+    return st;
+}
+
+bd_status bd_cfgread_layer(struct bd_cfgread *r, struct bd_bitcfg *cfg,
+                           int *seen, const cJSON *obj, int number)
+{
+    static const char *const known[] = {"name", "weights", "activations",
+                                        "locked", NULL};
+    int layer = -1;
+    if (!cJSON_IsObject(obj))
+        return bd_cfgread_refuse(r, "must be an object");
+    bd_status st = find_layer(r, &layer, seen, obj);
+    if (st != BD_OK)
+        return st;
+    seen[layer] = number + 1;
+    struct bd_layercfg *l = &cfg->layer[layer];
+    const cJSON *w = cJSON_GetObjectItemCaseSensitive(obj, "weights");
+    const cJSON *a = cJSON_GetObjectItemCaseSensitive(obj, "activations");
+    if (w)
+        st = take_side(r, l, w, layer, true);
+    if (st == BD_OK && a)
+        st = take_side(r, l, a, layer, false);
+    if (st == BD_OK)
+        st = bd_cfgread_bool(r, &l->locked, obj, "locked");
+    if (st == BD_OK)
+        bd_cfgread_extra(r, obj, known);
+    return st;
+}
