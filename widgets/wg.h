@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <termios.h>
 
 /* ---------------------------------------------------------------- roles
  * What a cell means; the theme decides how it looks.  HEAT0..HEAT31 is the
@@ -59,6 +60,10 @@ char *wg_cut(char *out, size_t cap, const char *s, int w, bool middle);
 /* The canvas as text, one line per row, trailing blanks removed; marks: adds
  * a second plane of letters for roles.  For golden screens.  malloc'ed. */
 char *wg_canvas_dump(const struct wg_canvas *c, bool roles);
+
+/* What a terminal without UTF-8 (ascii) or without colours (mono) shows of
+ * this picture; wg_term_show does it by itself, golden screens may ask. */
+void wg_canvas_fold(struct wg_canvas *c, bool ascii, bool mono);
 
 enum wg_glyphs { WG_ASCII, WG_BLOCKS, WG_BRAILLE };
 
@@ -212,8 +217,22 @@ struct wg_term;
 struct wg_term *wg_term_open(const struct wg_term_opts *o, char *why,
                              size_t cap); /* NULL: reason in why */
 void wg_term_close(struct wg_term *t); /* restores; NULL is fine */
+
+/* All a signal handler needs to give the terminal back.  The handler's copy
+ * is the caller's; wg_restore_now is safe inside a handler and harmless when
+ * called twice. */
+struct wg_restore {
+    int in, out; /* descriptors */
+    size_t n;
+    char bytes[256];
+    struct termios settings;
+};
+void wg_term_restore(const struct wg_term *t, struct wg_restore *out);
+void wg_restore_now(const struct wg_restore *r);
+
 void wg_term_size(const struct wg_term *t, int *w, int *h);
 enum wg_glyphs wg_term_glyphs(const struct wg_term *t);
+enum wg_colors wg_term_colors(const struct wg_term *t); /* the tier in use */
 bool wg_term_theme(struct wg_term *t, const char *name);
 void wg_term_mouse(struct wg_term *t, bool on);
 /* Next key without waiting, WG_KEY_NONE if none.  Mouse and paste fill the
@@ -225,6 +244,8 @@ const char *wg_term_paste(const struct wg_term *t);
 void wg_term_show(struct wg_term *t, const struct wg_canvas *c);
 void wg_term_redraw(struct wg_term *t); /* Ctrl-L: everything again */
 void wg_term_suspend(struct wg_term *t); /* Ctrl-Z: restore, stop, re-enter */
+/* After SIGCONT that no wg_term_suspend was waiting for. */
+void wg_term_resume(struct wg_term *t);
 bool wg_term_gone(const struct wg_term *t); /* hung up */
 /* Sends text to the terminal's clipboard (OSC 52). */
 void wg_term_copy(struct wg_term *t, const char *text);

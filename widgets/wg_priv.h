@@ -64,6 +64,7 @@ const struct wg_theme *wg_theme_find(const char *name); /* NULL: unknown */
  * colours are 0xRRGGBB. */
 struct wg_look wg_theme_look(const struct wg_theme *th, enum wg_colors colors,
                              const struct wg_cell *cell);
+bool wg_theme_is_mono(const struct wg_theme *th);
 /* The nearest of the 240 fixed colours of a 256-colour terminal. */
 int wg_rgb_to_256(uint32_t rgb);
 
