@@ -8,12 +8,12 @@
 #include "graph/graph.h"
 
 struct bd_train_opts {
-    const char *recipe;   /* "float" */
-    int64_t epochs, batch;
+    const char *recipe;   /* "float"; NULL = that */
+    int64_t epochs, batch; /* batch: a multiple of 32, or below 32 */
     double lr, momentum, decay; /* 0.9 and 5e-4 as usual */
-    const char *schedule; /* "cosine", "step", "constant" */
+    const char *schedule; /* "cosine" (NULL), "step", "constant" */
     int64_t limit;        /* training images, 0 = all */
-    bool augment;
+    bool augment;         /* random crops; mirrored too unless made-up data */
     uint64_t seed;
     const struct bd_prep *prep;
 };
@@ -21,14 +21,21 @@ struct bd_epoch {
     int64_t epoch, epochs;
     double loss, train_acc, test_acc, lr, seconds; /* test_acc NaN if none */
 };
+/* What the options take, NULL-ended. */
+const char *const *bd_train_recipe_names(void);
+const char *const *bd_train_schedule_names(void);
+
 struct bd_trainer;
-/* Copies the model's parameters; the model itself stays as it is. */
+/* Borrows model and data sets until freed; copies the parameters, so the model
+ * stays as it is. */
 bd_status bd_trainer_new(struct bd_trainer **out, const struct bd_model *m,
                          const struct bd_data *train,
                          const struct bd_data *test, /* NULL = none */
                          const struct bd_train_opts *o, struct bd_err *err);
 void bd_trainer_free(struct bd_trainer *t);
-/* One epoch; same seed, same bytes, for any thread count. */
+/* One epoch; same seed, same bytes, for any thread count.  pool NULL = this
+ * thread.  Progress counts steps of the whole training.  After a failure or
+ * cancellation the parameters are those of the last whole step. */
 bd_status bd_trainer_epoch(struct bd_trainer *t, struct bd_pool *pool,
                            struct bd_epoch *out, struct bd_ctl *ctl,
                            struct bd_err *err);
