@@ -30,6 +30,8 @@ struct bd_pool2d { /* x[c,h,w] -> y[c,oh,ow] */
 
 struct bd_bn { /* over n images of c channels of s elements */
     int64_t n, c, s;
+    int64_t stride; /* floats from image to image, 0 = c * s: a few channels
+                       of many can be done apart */
     float eps, momentum;
 };
 
@@ -37,8 +39,8 @@ struct bd_kernels {
     const char *name;
     void (*gemm)(const struct bd_gemm *g);
     size_t (*conv_scratch)(const struct bd_conv *c); /* floats */
-    /* scratch: 64-aligned, conv_scratch floats; SIZE_MAX there means the
-     * layer is beyond any memory.  Six arguments: the pure-kernel exception. */
+    /* scratch: 64-aligned, conv_scratch floats; a layer beyond any memory
+     * asks for so many that allocating fails.  Six arguments: the pure-kernel exception. */
     void (*conv)(float *y, const float *x, const float *w, const float *b,
                  const struct bd_conv *c, float *scratch);
 };

@@ -48,7 +48,7 @@ size_t bd_kernel_cols(const struct bd_conv *c); /* floats */
 void bd_kernel_im2col(float *cols, const float *x, const struct bd_conv *c);
 void bd_kernel_col2im(float *dx, const float *cols, const struct bd_conv *c);
 
-/* Saturating sizes: SIZE_MAX survives every later step, so an absurd layer
+/* Saturating sizes: the ceiling survives every later step, so an absurd layer
  * ends in an allocation that fails instead of a short buffer. */
 size_t bd_kernel_mul(size_t a, int64_t b);
 size_t bd_kernel_add(size_t a, size_t b);

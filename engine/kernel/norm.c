@@ -15,7 +15,7 @@ static double fold(const double s[LANES])
 /* Channel c of image i of x[n, c, s]. */
 static int64_t at(const struct bd_bn *b, int64_t i, int64_t c)
 {
-    return (i * b->c + c) * b->s;
+    return i * (b->stride ? b->stride : b->c * b->s) + c * b->s;
 }
 
 static double mean_of(const float *x, const struct bd_bn *b, int64_t c)

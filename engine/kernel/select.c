@@ -4,18 +4,20 @@
 
 #include <stdlib.h>
 
+/* Far beyond any memory, yet callers may still turn it into bytes and round
+ * it up without wrapping. */
+static const size_t most = SIZE_MAX / 64;
+
 size_t bd_kernel_mul(size_t a, int64_t b)
 {
-    size_t r = SIZE_MAX;
-    if (b < 0 || a == SIZE_MAX || !bd_mul(&r, a, (size_t)b))
-        return SIZE_MAX;
-    return r;
+    size_t r;
+    return b >= 0 && bd_mul(&r, a, (size_t)b) && r < most ? r : most;
 }
 
 size_t bd_kernel_add(size_t a, size_t b)
 {
-    size_t r = SIZE_MAX;
-    return bd_add(&r, a, b) ? r : SIZE_MAX;
+    size_t r;
+    return bd_add(&r, a, b) && r < most ? r : most;
 }
 
 const struct bd_tile *bd_kernel_tile(void)
