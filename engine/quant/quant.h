@@ -8,6 +8,7 @@
 #include "tensor/tensor.h"
 
 struct bd_quantizer;
+struct bd_quant_mags; /* private: magnitudes and their decision points */
 
 /* ------------------------------------------------------------- the choice */
 enum bd_grain { BD_GRAIN_TENSOR, BD_GRAIN_CHANNEL, BD_GRAIN_GROUP };
@@ -49,7 +50,18 @@ struct bd_qparam {
     double extra;         /* method's own: log e0, twn delta, ... */
     const double *book;   /* borrowed codebook of `nbook` levels, or NULL */
     size_t nbook;
+    bool calibrated;      /* gradient passes through beyond the clip (apot.md
+                             section 5); the clip's own gradient is the same */
 };
+
+/* What fitting needs to know of the data: finite values only, n of them.
+ * std is unbiased (n - 1), 0 for n < 2.  Sums in double, same bits for the
+ * same values in the same order. */
+struct bd_moments {
+    size_t n;
+    double min, max, absmax, mean, std, absmean, sumsq;
+};
+void bd_moments_of(struct bd_moments *out, const float *x, size_t n);
 
 enum { /* traits */
     BD_Q_IDEMPOTENT = 1,  /* Q(Q(x)) = Q(x) */
@@ -59,7 +71,9 @@ enum { /* traits */
     BD_Q_ACTS = 16,       /* usable on activations */
     BD_Q_NO_CLIP = 32,    /* has no clip to choose (binary, ternary) */
     BD_Q_ODD = 64,        /* signed data: Q(-x) = -Q(x) */
-    BD_Q_NORMALISES = 128 /* apot family on weights: z = (w-mu)/sigma */
+    BD_Q_NORMALISES = 128, /* apot family on weights: z = (w-mu)/sigma */
+    BD_Q_SIGNED = 256,     /* serves signed activations (weights always) */
+    BD_Q_OPEN = 512        /* codes may leave the range of `bits` (edge8) */
 };
 
 /* const, one per method.  All functions: any thread, no allocation. */
@@ -71,25 +85,49 @@ struct bd_quantizer {
      * <= 0 where BD_Q_NO_CLIP).  n may be 0. */
     bd_status (*fit)(struct bd_qparam *p, const float *x, size_t n,
                      struct bd_err *err);
+    /* The same from moments alone; NULL where the data itself is needed
+     * (ternary).  Clip search calls it again for each clip. */
+    bd_status (*refit)(struct bd_qparam *p, const struct bd_moments *m,
+                       struct bd_err *err);
+    /* How z is mapped, in double: uniform kinds give the function (q may be
+     * z), the others their magnitude set.  Exactly one is set; all that maps
+     * values goes through it. */
+    void (*core)(double *q, const double *z, size_t n,
+                 const struct bd_qparam *p);
+    void (*mags)(struct bd_quant_mags *g, const struct bd_qparam *p);
     /* Ascending representable values in the domain of x (mapped back);
      * returns the count needed, which may exceed cap (out may be NULL). */
     size_t (*levels)(double *out, size_t cap, const struct bd_qparam *p);
-    /* Decision points: x below cuts[i] goes to levels[i] or lower.  Count is
-     * levels - 1.  NULL: midpoints of the levels. */
+    /* Decision points: x <= cuts[i] goes to levels[i] or lower (ties that go
+     * up are nudged down by one unit in the last place).  Count is
+     * levels - 1. */
     size_t (*cuts)(double *out, size_t cap, const struct bd_qparam *p);
     void (*apply)(float *y, const float *x, size_t n,
                   const struct bd_qparam *p); /* y may be x */
     /* Straight-through: dx from dy; returns dL/dclip (0 if none). */
     double (*grad)(float *dx, const float *dy, const float *x, size_t n,
                    const struct bd_qparam *p);
-    /* Whole-number code of each value for entropy and export; NULL: rank in
-     * levels. */
+    /* Whole-number code of each value for entropy and export. */
     void (*codes)(int32_t *out, const float *x, size_t n,
                   const struct bd_qparam *p);
     /* Bits of side information per fitted parameter set (scales, zero
      * points, codebooks). */
     int side_bits;
+    /* p->extra is searched over i * extra_unit, i = extra_steps .. 1, least
+     * error first found (log's e0); 0 = nothing to search. */
+    int extra_steps;
+    double extra_unit;
 };
+
+/* y = Q(x) in double and in the domain of x, mapped back whatever
+ * p->map_back says: the tensor that error figures compare with.  y may be
+ * x. */
+void bd_quant_project(double *y, const double *x, size_t n,
+                      const struct bd_qparam *p);
+/* The part of dL/dclip that comes from clipped values alone, as PACT has it
+ * (apot.md section 5, for contrast). */
+double bd_quant_grad_clipped(const float *dy, const float *x, size_t n,
+                             const struct bd_qparam *p);
 
 /* NULL-ended table; the row index is what bd_tensorcfg.quant holds.  Rows:
  * uniform affine dorefa pot apot log binary ternary pact edge8 (the APoT
@@ -136,6 +174,31 @@ double bd_pact_surrogate(double x, double clip, int bits, double a);
 float bd_pact_fixed(float x, int bits);
 double bd_pact_exponential(double x, double alpha, int bits, bool clamp);
 
+/* Feature maps channel by channel (channel_bit_allocation.md sections 2, 3):
+ * y[n] = d * code, codes 0 .. 2^bits-1, or two's complement when is_signed;
+ * bits 0 or d <= 0 send zeros. */
+void bd_feature_uniform(double *y, const float *x, size_t n, double d,
+                        int bits, bool is_signed);
+/* Logarithmic levels a * 2^(-e0*e), code 0 = zero. */
+struct bd_feature_log {
+    double a, e0;
+    int bits;
+    bool is_signed;
+};
+void bd_feature_log(double *y, const float *x, size_t n,
+                    const struct bd_feature_log *p);
+/* c/L * floor(clip(x,0,c)/c * L + 1/2), L = 2^bits - 1. */
+void bd_feature_dorefa(double *y, const float *x, size_t n, double c,
+                       int bits);
+/* Smallest interval without clipping, and the best of its 100 fractions from
+ * the largest down; *mse gets the mean squared error.  Channels with a value
+ * below zero count as signed (-0.0 does not). */
+double bd_feature_full_interval(const float *x, size_t n, int bits);
+double bd_feature_best_interval(double *mse, const float *x, size_t n,
+                                int bits);
+/* Best e0 = i/20, i = 60 .. 1, with a = max|x|. */
+double bd_feature_best_log(double *mse, const float *x, size_t n, int bits);
+
 /* ------------------------------------------------------- distortion index
  * Values grouped by order-preserving key with prefix sums of x and x^2, so
  * the squared error of any scalar grid costs time proportional to its
@@ -153,8 +216,13 @@ double bd_index_std(const struct bd_index *ix); /* unbiased (n - 1) */
 double bd_index_sumsq(const struct bd_index *ix);
 /* Value below which the fraction q in [0,1] of |x| lies. */
 double bd_index_quantile_abs(const struct bd_index *ix, double q);
-/* Sum of (x - Q(x))^2 for levels[nlev] with cuts[nlev-1] (NULL =
- * midpoints); occupancy[nlev] counts may be NULL. */
+/* The same of |x - center|. */
+double bd_index_quantile_about(const struct bd_index *ix, double center,
+                               double q);
+const struct bd_moments *bd_index_moments(const struct bd_index *ix);
+/* Sum of (x - Q(x))^2 for levels[nlev] with cuts[nlev-1], ascending (NULL =
+ * midpoints); x <= cuts[i] belongs to levels[i] or lower; occupancy[nlev]
+ * counts may be NULL. */
 double bd_index_error(const struct bd_index *ix, const double *levels,
                       const double *cuts, size_t nlev, int64_t *occupancy);
 /* Counts in nbins equal bins over [lo, hi]; values outside are left out. */

@@ -1,0 +1,92 @@
+/* Private to quant/: what the method files share.
+ *
+ * Every method works in units of z = (x - mu) / sigma, where mu = 0 and
+ * sigma = 1 unless the method normalises.  Levels and cuts are made in z and
+ * carried to x by the two bd_quant_out_* helpers, so that no method repeats
+ * the mapping. */
+#ifndef BD_QUANT_PRIV_H
+#define BD_QUANT_PRIV_H
+
+#include <math.h>
+#include <string.h>
+
+#include "quant/quant.h"
+
+extern const struct bd_quantizer bd_quant_uniform, bd_quant_affine,
+    bd_quant_dorefa, bd_quant_pot, bd_quant_apot, bd_quant_log,
+    bd_quant_binary, bd_quant_ternary, bd_quant_pact, bd_quant_edge8;
+
+enum {
+    BD_QUANT_BLOCK = 256, /* values per step; four such arrays sit in cache */
+    BD_QUANT_SMALL = 256  /* most levels of a non-uniform magnitude set */
+};
+
+/* Round half to even for |v| < 2^51, without a library call: adding 1.5*2^52
+ * leaves no fraction bits, and the processor's own rounding decides. */
+static inline double bd_quant_rint(double v)
+{
+    const double magic = 6755399441055744.0;
+
+    return (v + magic) - magic;
+}
+
+static inline double bd_quant_clamp(double v, double lo, double hi)
+{
+    v = v < lo ? lo : v;
+    return v > hi ? hi : v;
+}
+
+/* Writes v at out[i] when there is room. */
+static inline void bd_quant_emit(double *out, size_t cap, size_t i, double v)
+{
+    if (out && i < cap)
+        out[i] = v;
+}
+
+/* The value just below v: turns "x <= v" into "x < v". */
+static inline double bd_quant_below(double v)
+{
+    return nextafter(v, -INFINITY);
+}
+
+/* Shared members of the table. */
+bd_status bd_quant_fit(struct bd_qparam *p, const float *x, size_t n,
+                       struct bd_err *err);
+void bd_quant_apply(float *y, const float *x, size_t n,
+                    const struct bd_qparam *p);
+double bd_quant_grad_rcf(float *dx, const float *dy, const float *x, size_t n,
+                         const struct bd_qparam *p);
+/* Passes every gradient through; no clip to learn. */
+double bd_quant_grad_through(float *dx, const float *dy, const float *x,
+                             size_t n, const struct bd_qparam *p);
+
+/* Refuses clips that are not positive and finite. */
+bd_status bd_quant_need_clip(const struct bd_qparam *p, struct bd_err *err);
+/* z levels or cuts in out[0..n) to the domain of x; returns n. */
+size_t bd_quant_out(double *out, size_t cap, size_t n,
+                    const struct bd_qparam *p);
+
+/* Magnitude sets: values m[0..n) ascending, with decision points t[0..n-1)
+ * of which an exact hit belongs to the lower magnitude.  m[0] is 0, except
+ * where two_sided says that it splits by sign (binary): then 0 and above get
+ * +m[0] and the rest -m[0]. */
+struct bd_quant_mags {
+    size_t n;
+    bool two_sided;
+    double m[BD_QUANT_SMALL], t[BD_QUANT_SMALL];
+};
+/* Members of the table for methods with a magnitude set. */
+void bd_quant_mags_codes(int32_t *out, const float *x, size_t n,
+                         const struct bd_qparam *p);
+size_t bd_quant_mags_levels(double *out, size_t cap,
+                            const struct bd_qparam *p);
+size_t bd_quant_mags_cuts(double *out, size_t cap, const struct bd_qparam *p);
+
+/* The additive family at k bits per term (0 = all bits in one term). */
+bd_status bd_quant_additive_refit(struct bd_qparam *p,
+                                  const struct bd_moments *m,
+                                  struct bd_err *err);
+void bd_quant_additive_mags(struct bd_quant_mags *g, const struct bd_qparam *p,
+                            int k);
+
+#endif
