@@ -128,6 +128,8 @@ struct wg_heat { /* rows x cols of values in [0,1], NaN = empty */
 };
 void wg_heat_draw(struct wg_canvas *c, struct wg_rect r,
                   const struct wg_heat *h, enum wg_glyphs g);
+/* Moves top and left so that the cursor is inside r. */
+void wg_heat_scroll(struct wg_heat *h, struct wg_rect r, enum wg_glyphs g);
 
 void wg_bar(struct wg_canvas *c, struct wg_rect r, double fraction,
             enum wg_glyphs g); /* progress, one line */
@@ -169,9 +171,12 @@ struct wg_menu {
     const char *(*item)(void *arg, int i);
     const char *(*right)(void *arg, int i); /* key or value; may be NULL */
     void *arg;
+    int shown; /* rows drawn last, set by wg_menu_draw */
 };
 void wg_menu_draw(struct wg_canvas *c, struct wg_rect r, struct wg_menu *m,
                   enum wg_glyphs g);
+/* Arrows, PgUp/PgDn, Home/End, j k g G, Ctrl-N/P/D/U; where a filter is typed
+ * the input comes first. */
 bool wg_menu_key(struct wg_menu *m, int key);
 /* Subsequence match with a score (higher is better), -1 = no match. */
 int wg_fuzzy(const char *pattern, const char *s);
@@ -182,6 +187,8 @@ struct wg_pager {
     int n, top;
     const char *(*line)(void *arg, int i);
     void *arg;
+    enum wg_role (*role)(void *arg, int i); /* NULL = WG_TEXT */
+    int shown; /* lines drawn last, set by wg_pager_draw */
 };
 void wg_pager_draw(struct wg_canvas *c, struct wg_rect r, struct wg_pager *p,
                    enum wg_glyphs g);

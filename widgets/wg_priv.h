@@ -40,6 +40,8 @@ uint32_t wg_eighth(int n, enum wg_glyphs g);
 /* --------------------------------------------------------------- scrolling */
 /* The first shown row so that cursor is visible among h of n rows. */
 int wg_scroll_to(int top, int cursor, int n, int h);
+/* Where a key leads from `at` among n rows, h of them seen; -1: not ours. */
+int wg_list_key(int key, int at, int n, int h);
 /* A thumb at the right edge of r; nothing when all n rows fit. */
 void wg_scrollbar(struct wg_canvas *c, struct wg_rect r, int top, int n,
                   enum wg_glyphs g);

@@ -1,0 +1,132 @@
+/* The heat map: two rows of values per line of cells through half blocks,
+ * digits where there are only letters.
+ *
+ * A value picks one of 32 steps, so neighbours that differ little look alike
+ * and merge.  The value under the cursor gives its colour to the whole cell,
+ * with a small arrow telling whether it is the upper or the lower one. */
+#include "wg_priv.h"
+
+#include <math.h>
+
+enum { UPPER = 0x2580, LOWER = 0x2584, ARROW_UP = 0x25b4, ARROW_DOWN = 0x25be };
+
+/* The role of a value; WG_TEXT for "no value here". */
+static enum wg_role role_at(const struct wg_heat *h, int row, int col)
+{
+    if (row < 0 || col < 0 || row >= h->rows || col >= h->cols) {
+        return WG_TEXT;
+    }
+    double v = h->value(h->arg, row, col);
+    if (isnan(v)) {
+        return WG_TEXT;
+    }
+    v = v < 0 ? 0 : v > 1 ? 1 : v;
+    int step = v >= 1 ? 31 : (int)(v * 32);
+    return (enum wg_role)((h->diverging ? WG_DIV0 : WG_HEAT0) + step);
+}
+
+static struct wg_cell half_cell(enum wg_role up, enum wg_role down)
+{
+    struct wg_cell cell = {UPPER, 0, (uint8_t)up, (uint8_t)down};
+
+    if (up == WG_TEXT) { /* only the lower half has a value, or neither */
+        cell.ch = down == WG_TEXT ? ' ' : LOWER;
+        cell.fg = (uint8_t)down;
+        cell.bg = WG_TEXT;
+    } else if (up == down) {
+        cell.ch = ' '; /* one colour needs no glyph */
+        cell.fg = WG_TEXT;
+    }
+    return cell;
+}
+
+static struct wg_cell cursor_cell(enum wg_role ground, uint32_t sign)
+{
+    return (struct wg_cell){sign, 0, WG_CURSOR, (uint8_t)ground};
+}
+
+/* One column of one line in the half-block tier. */
+static struct wg_cell cell_of(const struct wg_heat *h, int row, int col)
+{
+    enum wg_role up = role_at(h, row, col), down = role_at(h, row + 1, col);
+
+    if (col == h->cur_col && h->cur_row == row) {
+        return cursor_cell(up, ARROW_UP);
+    }
+    if (col == h->cur_col && h->cur_row == row + 1) {
+        return cursor_cell(down, ARROW_DOWN);
+    }
+    return half_cell(up, down);
+}
+
+/* A digit on its own colour: legible with and without it.  The diverging
+ * scale writes signs, since a digit would hide the middle. */
+static struct wg_cell digit_of(const struct wg_heat *h, int row, int col)
+{
+    static const char sign[] = "=-.+#";
+    enum wg_role role = role_at(h, row, col);
+    unsigned step = (unsigned)role & 31;
+    struct wg_cell cell = {' ', 0, WG_TEXT, (uint8_t)role};
+
+    if (role != WG_TEXT) {
+        cell.ch = h->diverging ? (uint32_t)sign[step * 5 / 32]
+                               : '0' + step * 10 / 32;
+    }
+    return cell;
+}
+
+static void draw_ascii(struct wg_canvas *c, struct wg_rect r,
+                       const struct wg_heat *h, int cw)
+{
+    for (int y = 0; y < r.h && h->top + y < h->rows; y++) {
+        for (int x = 0; x < r.w; x++) {
+            int row = h->top + y, col = h->left + x / cw;
+            struct wg_cell cell = digit_of(h, row, col);
+            if (row == h->cur_row && col == h->cur_col) {
+                cell.bg = WG_CURSOR; /* reverse: the digit stays legible */
+                cell.fg = WG_ACCENT;
+                cell.ch = cw > 1 && x % cw == 0 ? '>' : cell.ch;
+            }
+            wg_put(c, r, x, y, cell);
+        }
+    }
+}
+
+static void draw_halves(struct wg_canvas *c, struct wg_rect r,
+                        const struct wg_heat *h, int cw)
+{
+    for (int y = 0; y < r.h && h->top + 2 * y < h->rows; y++) {
+        for (int x = 0; x < r.w && h->left + x / cw < h->cols; x++) {
+            struct wg_cell cell =
+                cell_of(h, h->top + 2 * y, h->left + x / cw);
+            if (cell.fg == WG_CURSOR && x % cw != cw / 2) {
+                cell.ch = ' '; /* one arrow per value */
+            }
+            wg_put(c, r, x, y, cell);
+        }
+    }
+}
+
+void wg_heat_draw(struct wg_canvas *c, struct wg_rect r,
+                  const struct wg_heat *h, enum wg_glyphs g)
+{
+    int cw = h->cell_w < 1 ? 1 : h->cell_w;
+
+    if (g == WG_ASCII) {
+        draw_ascii(c, r, h, cw);
+    } else {
+        draw_halves(c, r, h, cw);
+    }
+}
+
+void wg_heat_scroll(struct wg_heat *h, struct wg_rect r, enum wg_glyphs g)
+{
+    int cw = h->cell_w < 1 ? 1 : h->cell_w;
+    int rows = g == WG_ASCII ? r.h : 2 * r.h;
+
+    h->top = wg_scroll_to(h->top, h->cur_row, h->rows, rows);
+    h->left = wg_scroll_to(h->left, h->cur_col, h->cols, r.w / cw);
+    if (g != WG_ASCII && h->top % 2 == 1) { /* pairs of rows stay pairs */
+        h->top += h->cur_row - (h->top - 1) < rows ? -1 : 1;
+    }
+}
