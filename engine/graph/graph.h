@@ -21,6 +21,7 @@ struct bd_plan_opts {
     int64_t batch;  /* images per run; replaces an unknown or 1 first
                        dimension of the inputs.  0 = as declared (unknown 1) */
     bool train;     /* keep every activation; BatchNorm uses batch statistics */
+    bool keep;      /* keep every activation, so that bd_exec_value gives all */
     const struct bd_bound *bound; /* everything these determine is computed
                        at once, so data-dependent shapes work */
     size_t nbound;
@@ -62,6 +63,8 @@ struct bd_exec_run {
                                      NULL (training, repairs) */
     bd_observe_fn *observe;
     void *arg;
+    struct bd_pool *pool; /* train plans: images over the pool, sums in a
+                       fixed order; NULL = alone.  The result is the same. */
 };
 float *bd_exec_input(struct bd_exec *e, int which); /* fill before running */
 bd_status bd_exec_run(struct bd_exec *e, const struct bd_exec_run *r,
