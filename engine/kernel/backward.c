@@ -85,14 +85,21 @@ static void input_gradient(float *dx, const float *dy, const float *w,
 
 /* One group by a product: columns of the gradient, then back to pixels. */
 static void input_gradient_cols(float *dx, const float *dy, const float *w,
-                                   const struct bd_conv *c, float *cols)
+                                const struct bd_conv *c, float *cols)
 {
     const int64_t k = c->cin / c->group * c->kh * c->kw;
     const int64_t p = c->oh * c->ow;
-    struct bd_gemm g = {.ta = true, .m = k, .n = p, .k = c->cout / c->group,
-                        .alpha = 1.0f, .a = w, .b = dy,
+    struct bd_gemm g = {.ta = true,
+                        .m = k,
+                        .n = p,
+                        .k = c->cout / c->group,
+                        .alpha = 1.0f,
+                        .a = w,
+                        .b = dy,
                         .c = pointwise(c) ? dx : cols,
-                        .lda = k, .ldb = p, .ldc = p};
+                        .lda = k,
+                        .ldb = p,
+                        .ldc = p};
     bd_kernel_gemm_blas(&g);
     if (!pointwise(c))
         bd_kernel_col2im(dx, cols, c);
@@ -103,9 +110,18 @@ static void weight_gradient(float *dw, const float *dy, const float *x,
 {
     const int64_t k = c->cin / c->group * c->kh * c->kw;
     const int64_t p = c->oh * c->ow;
-    struct bd_gemm g = {.tb = true, .m = c->cout / c->group, .n = k, .k = p,
-                        .alpha = 1.0f, .beta = 1.0f, .a = dy,
-                        .b = pointwise(c) ? x : cols, .c = dw, .lda = p, .ldb = p, .ldc = k};
+    struct bd_gemm g = {.tb = true,
+                        .m = c->cout / c->group,
+                        .n = k,
+                        .k = p,
+                        .alpha = 1.0f,
+                        .beta = 1.0f,
+                        .a = dy,
+                        .b = pointwise(c) ? x : cols,
+                        .c = dw,
+                        .lda = p,
+                        .ldb = p,
+                        .ldc = k};
     if (!pointwise(c))
         bd_kernel_im2col(cols, x, c);
     bd_kernel_gemm_blas(&g);
@@ -136,7 +152,7 @@ void bd_conv_backward(struct bd_conv_grad g, const float *dy, const float *x,
             weight_gradient(g.dw + i * nw, dyi, x + i * cg * c->h * c->w, c,
                             scratch);
         if (g.dx && !turned(c))
-            input_gradient_cols(g.dx + i * cg * c->h * c->w, dyi,
-                                w + i * nw, c, scratch);
+            input_gradient_cols(g.dx + i * cg * c->h * c->w, dyi, w + i * nw, c,
+                                scratch);
     }
 }

@@ -10,9 +10,9 @@
 void bd_kernel_gemm_blas(const struct bd_gemm *g)
 {
     cblas_sgemm(CblasRowMajor, g->ta ? CblasTrans : CblasNoTrans,
-                g->tb ? CblasTrans : CblasNoTrans, (blasint)g->m,
-                (blasint)g->n, (blasint)g->k, g->alpha, g->a, (blasint)g->lda,
-                g->b, (blasint)g->ldb, g->beta, g->c, (blasint)g->ldc);
+                g->tb ? CblasTrans : CblasNoTrans, (blasint)g->m, (blasint)g->n,
+                (blasint)g->k, g->alpha, g->a, (blasint)g->lda, g->b,
+                (blasint)g->ldb, g->beta, g->c, (blasint)g->ldc);
 }
 
 void bd_kernels_single_threaded_blas(void)
@@ -28,14 +28,14 @@ static int core_rank(const char *name)
         const char *name;
         int rank;
     } cores[] = {
-        {"Katmai", 0},      {"Coppermine", 0}, {"Northwood", 0},
-        {"Prescott", 0},    {"Banias", 0},     {"Core2", 0},
-        {"Penryn", 0},      {"Dunnington", 0}, {"Atom", 0},
-        {"Nehalem", 0},     {"Nano", 0},       {"Athlon", 0},
-        {"Opteron", 0},     {"Opteron_SSE3", 0}, {"Barcelona", 0},
-        {"Bobcat", 0},      {"Sandybridge", 1}, {"Bulldozer", 1},
-        {"Piledriver", 1},  {"Steamroller", 1}, {"Excavator", 1},
-        {"Haswell", 2},     {"Zen", 2},
+        {"Katmai", 0},     {"Coppermine", 0},   {"Northwood", 0},
+        {"Prescott", 0},   {"Banias", 0},       {"Core2", 0},
+        {"Penryn", 0},     {"Dunnington", 0},   {"Atom", 0},
+        {"Nehalem", 0},    {"Nano", 0},         {"Athlon", 0},
+        {"Opteron", 0},    {"Opteron_SSE3", 0}, {"Barcelona", 0},
+        {"Bobcat", 0},     {"Sandybridge", 1},  {"Bulldozer", 1},
+        {"Piledriver", 1}, {"Steamroller", 1},  {"Excavator", 1},
+        {"Haswell", 2},    {"Zen", 2},
     };
     for (size_t i = 0; i < sizeof cores / sizeof *cores; i++)
         if (name && strcmp(name, cores[i].name) == 0)

@@ -15,9 +15,9 @@
 #include <string.h>
 
 enum {
-    STRIP = 12,              /* vectors per strip, a multiple of every tile */
-    LINE = 16,               /* floats per cache line */
-    CHUNK = 256 * 1024       /* floats of input worth keeping in the cache */
+    STRIP = 12,        /* vectors per strip, a multiple of every tile */
+    LINE = 16,         /* floats per cache line */
+    CHUNK = 256 * 1024 /* floats of input worth keeping in the cache */
 };
 
 struct plane {
@@ -57,8 +57,7 @@ static size_t offset_floats(const struct plane *p)
     return round_up(bd_kernel_mul(sizeof(int64_t) / sizeof(float), p->k));
 }
 
-size_t bd_kernel_conv_scratch(const struct bd_tile *t,
-                              const struct bd_conv *c)
+size_t bd_kernel_conv_scratch(const struct bd_tile *t, const struct bd_conv *c)
 {
     struct plane p = plane_of(c);
     size_t n = bd_kernel_add(plane_floats(t, &p), offset_floats(&p));
@@ -141,7 +140,7 @@ struct work {
     const struct bd_conv *c;
     const struct plane *p;
     struct bd_tile_job job;
-    float *y;       /* of the group */
+    float *y; /* of the group */
     const float *w, *b;
     const float *planes;
 };
@@ -166,8 +165,8 @@ static void rows_over(struct work *k, int64_t co, int64_t first, int64_t end)
         j->x = k->planes + at;
         k->t->run(j);
         for (int64_t r = 0; r < j->rows; r++)
-            keep(k->y + (co + r) * k->c->oh * k->c->ow, j->out + r * j->ldo,
-                 at, n, k->c, k->p->wp, k->b ? k->b[co + r] : 0.0f);
+            keep(k->y + (co + r) * k->c->oh * k->c->ow, j->out + r * j->ldo, at,
+                 n, k->c, k->p->wp, k->b ? k->b[co + r] : 0.0f);
     }
 }
 
@@ -197,9 +196,15 @@ void bd_kernel_conv(const struct bd_tile *t, const struct bd_conv *c,
     int64_t *off = (int64_t *)(void *)strip;
     strip += offset_floats(&p);
     fill_offsets(off, c, &p);
-    struct work k = {.t = t, .c = c, .p = &p, .planes = io.scratch,
-                     .job = {.out = strip, .ldo = STRIP * t->lanes,
-                             .ldw = p.k, .off = off, .k = p.k}};
+    struct work k = {.t = t,
+                     .c = c,
+                     .p = &p,
+                     .planes = io.scratch,
+                     .job = {.out = strip,
+                             .ldo = STRIP * t->lanes,
+                             .ldw = p.k,
+                             .off = off,
+                             .k = p.k}};
     for (int64_t g = 0; g < c->group; g++) {
         fill_planes(io.scratch, io.x + g * p.cin * c->h * c->w, c, &p,
                     STRIP * t->lanes);

@@ -58,7 +58,7 @@ void bd_pool2d_forward(float *y, const float *x, const struct bd_pool2d *p);
 /* Training; gradients accumulate into dw, db (+=), overwrite dx. */
 size_t bd_conv_backward_scratch(const struct bd_conv *c); /* floats */
 struct bd_conv_grad {
-    float *dx; /* NULL = not wanted */
+    float *dx;      /* NULL = not wanted */
     float *dw, *db; /* db may be NULL */
 };
 void bd_conv_backward(struct bd_conv_grad g, const float *dy, const float *x,

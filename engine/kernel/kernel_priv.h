@@ -31,8 +31,7 @@ extern const struct bd_tile bd_kernel_tile_avx512;
 const struct bd_tile *bd_kernel_tile(void);
 
 /* Convolution over a tile; scratch as bd_kernel_conv_scratch says. */
-size_t bd_kernel_conv_scratch(const struct bd_tile *t,
-                              const struct bd_conv *c);
+size_t bd_kernel_conv_scratch(const struct bd_tile *t, const struct bd_conv *c);
 struct bd_conv_io {
     float *y;
     const float *x, *w, *b;

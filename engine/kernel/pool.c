@@ -56,14 +56,14 @@ static float average(const float *x, const struct bd_pool2d *p, struct span r,
     double s = 0;
     for (int64_t ky = r.first; ky < r.end; ky++)
         for (int64_t kx = c.first; kx < c.end; kx++)
-            s += (double)x[(r.start + ky * p->dh) * p->w + c.start +
-                           kx * p->dw];
+            s +=
+                (double)x[(r.start + ky * p->dh) * p->w + c.start + kx * p->dw];
     return (float)(s / divisor(r, c, p->count_pad));
 }
 
 /* Index of the first largest pixel, -1 if none; NaN wins, as in frameworks. */
-static int64_t largest(const float *x, const struct bd_pool2d *p,
-                       struct span r, struct span c)
+static int64_t largest(const float *x, const struct bd_pool2d *p, struct span r,
+                       struct span c)
 {
     int64_t best = -1;
     for (int64_t ky = r.first; ky < r.end; ky++)

@@ -26,8 +26,8 @@ static size_t ref_scratch(const struct bd_conv *c)
 }
 
 /* Sum under output pixel (oy, ox) of channel co. */
-static double ref_pixel(const float *x, const float *w,
-                        const struct bd_conv *c, int64_t co, int64_t pixel)
+static double ref_pixel(const float *x, const float *w, const struct bd_conv *c,
+                        int64_t co, int64_t pixel)
 {
     const int64_t cg = c->cin / c->group, oy = pixel / c->ow;
     const int64_t ox = pixel % c->ow, first = co / (c->cout / c->group) * cg;

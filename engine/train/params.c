@@ -52,8 +52,8 @@ static bool add_param(struct bd_trainer *t, const struct place *p, int v)
 {
     struct bd_param *q = &t->param[t->nparams];
     size_t n = (size_t)bd_tensor_count(&t->m->value[v].t);
-    *q = (struct bd_param){.value = v, .decay = p->decay, .n = n,
-                           .at = t->ngrad};
+    *q = (struct bd_param){
+        .value = v, .decay = p->decay, .n = n, .at = t->ngrad};
     q->w = copied(t, v);
     q->speed = bd_arena_alloc(&t->arena, n, sizeof *q->speed);
     q->grad = bd_arena_alloc(&t->arena, n, sizeof *q->grad);
@@ -71,10 +71,14 @@ static bool add_running(struct bd_trainer *t, int node)
         t->now[d->in[3]] || t->now[d->in[4]])
         return true; /* computed or shared statistics: left as they are */
     *r = (struct bd_running){
-        .node = node, .mean = d->in[3], .var = d->in[4], .at = t->nstats,
+        .node = node,
+        .mean = d->in[3],
+        .var = d->in[4],
+        .at = t->nstats,
         .n = (size_t)bd_tensor_count(&t->m->value[d->in[3]].t),
         .momentum = bd_node_float(d, "momentum", 0.9f),
-        .m = copied(t, d->in[3]), .v = copied(t, d->in[4])};
+        .m = copied(t, d->in[3]),
+        .v = copied(t, d->in[4])};
     t->nrunning++;
     t->nstats += 2 * r->n;
     return r->m && r->v;
@@ -86,8 +90,7 @@ static bool add_node(struct bd_trainer *t, int node)
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         const struct place *p = &places[i];
         if (strcmp(p->op, d->op) == 0 && p->input < d->nin &&
-            learns(t, p, d->in[p->input]) &&
-            !add_param(t, p, d->in[p->input]))
+            learns(t, p, d->in[p->input]) && !add_param(t, p, d->in[p->input]))
             return false;
     }
     return strcmp(d->op, "BatchNormalization") != 0 || add_running(t, node);

@@ -3,8 +3,7 @@
  *   w     = w - lr * speed */
 #include "train_priv.h"
 
-static void update(struct bd_param *p, const struct bd_train_opts *o,
-                   double lr)
+static void update(struct bd_param *p, const struct bd_train_opts *o, double lr)
 {
     const float rate = (float)lr, keep = (float)o->momentum;
     const float decay = p->decay ? (float)o->decay : 0.0f;

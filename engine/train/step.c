@@ -40,8 +40,8 @@ static bd_status feed(struct bd_trainer *t, struct bd_exec *e, int64_t first,
     return s;
 }
 
-static void judge(struct bd_trainer *t, struct bd_worker *w,
-                  const int *label, struct bd_shard *s)
+static void judge(struct bd_trainer *t, struct bd_worker *w, const int *label,
+                  struct bd_shard *s)
 {
     const float *x = bd_exec_value(w->fit, t->logits)->f;
     const double scale = 1.0 / (double)(t->shard * t->nshards);
@@ -170,8 +170,7 @@ static bd_status collect(struct bd_trainer *t, struct bd_epoch *sum,
 }
 
 bd_status bd_train_step(struct bd_trainer *t, struct bd_pool *pool,
-                        int64_t step, struct bd_epoch *sum,
-                        struct bd_err *err)
+                        int64_t step, struct bd_epoch *sum, struct bd_err *err)
 {
     struct step k = {t, step * t->shard * t->nshards};
     bd_status s = BD_OK;

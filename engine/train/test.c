@@ -45,8 +45,8 @@ static bool chunk_main(void *arg, int64_t index, int worker)
     return at->status == BD_OK;
 }
 
-static bd_status collect(const struct test *k, int64_t chunks,
-                         double *accuracy, struct bd_err *err)
+static bd_status collect(const struct test *k, int64_t chunks, double *accuracy,
+                         struct bd_err *err)
 {
     int64_t right = 0;
     if (bd_ctl_stale(k->ctl))
@@ -64,7 +64,9 @@ bd_status bd_train_test(struct bd_trainer *t, struct bd_pool *pool,
                         double *accuracy, struct bd_ctl *ctl,
                         struct bd_err *err)
 {
-    struct test k = {.t = t, .ctl = ctl, .n = bd_data_count(t->test),
+    struct test k = {.t = t,
+                     .ctl = ctl,
+                     .n = bd_data_count(t->test),
                      .batch = bd_plan_batch(t->eval)};
     const int64_t chunks = (k.n + k.batch - 1) / k.batch;
     k.right = bd_calloc((size_t)chunks, sizeof *k.right);

@@ -8,12 +8,12 @@
 #include "graph/graph.h"
 
 struct bd_train_opts {
-    const char *recipe;   /* "float"; NULL = that */
-    int64_t epochs, batch; /* batch: a multiple of 32, or below 32 */
+    const char *recipe;         /* "float"; NULL = that */
+    int64_t epochs, batch;      /* batch: a multiple of 32, or below 32 */
     double lr, momentum, decay; /* 0.9 and 5e-4 as usual */
-    const char *schedule; /* "cosine" (NULL), "step", "constant" */
-    int64_t limit;        /* training images, 0 = all */
-    bool augment;         /* random crops; mirrored too unless made-up data */
+    const char *schedule;       /* "cosine" (NULL), "step", "constant" */
+    int64_t limit;              /* training images, 0 = all */
+    bool augment; /* random crops; mirrored too unless made-up data */
     uint64_t seed;
     const struct bd_prep *prep;
 };

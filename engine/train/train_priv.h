@@ -20,11 +20,11 @@ struct bd_param {
 
 /* A BatchNorm's running statistics, updated after each step. */
 struct bd_running {
-    int node;          /* index in the model */
-    int mean, var;     /* value indices */
-    size_t n, at;      /* channels; where a shard's statistics hold them:
+    int node;       /* index in the model */
+    int mean, var;  /* value indices */
+    size_t n, at;   /* channels; where a shard's statistics hold them:
                           n means, then n unbiased variances */
-    float momentum;    /* share of the old value, 0.9 */
+    float momentum; /* share of the old value, 0.9 */
     float *m, *v;
 };
 
@@ -71,25 +71,25 @@ struct bd_trainer {
     struct bd_prep prep;
     const struct bd_recipe *recipe;
     const struct bd_schedule *schedule;
-    int logits;                 /* value index the loss reads */
-    int64_t classes, input;     /* per image: logits, input elements */
-    int64_t dim[3];             /* of the input, without the batch */
-    bool flip;                  /* mirrored pictures keep their class */
-    int64_t shard, nshards;     /* images per shard, shards per batch */
-    int64_t epoch;              /* already done */
+    int logits;             /* value index the loss reads */
+    int64_t classes, input; /* per image: logits, input elements */
+    int64_t dim[3];         /* of the input, without the batch */
+    bool flip;              /* mirrored pictures keep their class */
+    int64_t shard, nshards; /* images per shard, shards per batch */
+    int64_t epoch;          /* already done */
     struct bd_plan *fit, *eval;
     size_t nparams, ngrad, nrunning, nstats;
     struct bd_param *param;
     struct bd_running *running;
-    struct bd_shard *slot;      /* [nshards] */
-    struct bd_worker *worker;   /* [nworkers] */
+    struct bd_shard *slot;    /* [nshards] */
+    struct bd_worker *worker; /* [nworkers] */
     int nworkers;
-    int64_t *order;             /* [images] this epoch's shuffle */
+    int64_t *order; /* [images] this epoch's shuffle */
     int64_t images;
-    float **now;                /* [nvalues] current parameters or NULL */
-    struct bd_qlayer *q;        /* [nlayers] or NULL = float */
-    void *own;                  /* the recipe's */
-    struct bd_arena arena;      /* everything sized once */
+    float **now;           /* [nvalues] current parameters or NULL */
+    struct bd_qlayer *q;   /* [nlayers] or NULL = float */
+    void *own;             /* the recipe's */
+    struct bd_arena arena; /* everything sized once */
 };
 
 /* params.c: finds what learns, copies it. */
@@ -113,8 +113,7 @@ void bd_train_update(struct bd_trainer *t, double lr);
 
 /* step.c */
 bd_status bd_train_step(struct bd_trainer *t, struct bd_pool *pool,
-                        int64_t step, struct bd_epoch *sum,
-                        struct bd_err *err);
+                        int64_t step, struct bd_epoch *sum, struct bd_err *err);
 /* Calls fn over [0, n) on the pool, or alone without one. */
 void bd_train_each(struct bd_pool *pool, int64_t n, bd_pool_fn *fn, void *arg);
 

@@ -216,8 +216,7 @@ static bd_status steps(struct bd_trainer *t, struct bd_pool *pool,
         if (bd_ctl_stale(ctl))
             return bd_fail(err, BD_ECANCELLED, "cancelled");
         bd_ctl_progress(ctl, t->epoch * n + i, t->o.epochs * n);
-        sum->lr = t->o.lr *
-                  t->schedule->rate((double)(t->epoch * n + i) / all);
+        sum->lr = t->o.lr * t->schedule->rate((double)(t->epoch * n + i) / all);
         s = bd_train_step(t, pool, i, sum, err);
     }
     sum->loss /= (double)(n * batch);

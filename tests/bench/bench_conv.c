@@ -34,10 +34,19 @@ enum { FORWARD, BACKWARD, IM2COL, WAYS };
 
 static struct bd_conv conv_of(const struct layer *l)
 {
-    struct bd_conv c = {.cin = l->cin, .h = l->side, .w = l->side,
-                        .cout = l->cout, .group = l->group, .kh = l->k,
-                        .kw = l->k, .sh = l->stride, .sw = l->stride,
-                        .dh = 1, .dw = 1, .pt = l->k / 2, .pl = l->k / 2};
+    struct bd_conv c = {.cin = l->cin,
+                        .h = l->side,
+                        .w = l->side,
+                        .cout = l->cout,
+                        .group = l->group,
+                        .kh = l->k,
+                        .kw = l->k,
+                        .sh = l->stride,
+                        .sw = l->stride,
+                        .dh = 1,
+                        .dw = 1,
+                        .pt = l->k / 2,
+                        .pl = l->k / 2};
     c.oh = c.ow = (l->side + 2 * c.pt - l->k) / l->stride + 1;
     return c;
 }
@@ -60,8 +69,10 @@ static struct buffers make(const struct bd_conv *c)
     int64_t nw = c->cout * (c->cin / c->group) * c->kh * c->kw;
     n = n > back ? n : back;
     return (struct buffers){noise(c->cin * c->h * c->w),
-                            noise(c->cout * c->oh * c->ow), noise(nw),
-                            noise(c->cin * c->h * c->w), noise(nw),
+                            noise(c->cout * c->oh * c->ow),
+                            noise(nw),
+                            noise(c->cin * c->h * c->w),
+                            noise(nw),
                             noise((int64_t)(n > cols ? n : cols))};
 }
 
@@ -78,8 +89,15 @@ static void drop(struct buffers *b)
 static void once(int way, const struct bd_conv *c, const struct buffers *b)
 {
     const int64_t k = c->cin * c->kh * c->kw, p = c->oh * c->ow;
-    struct bd_gemm g = {.m = c->cout, .n = p, .k = k, .alpha = 1, .a = b->w,
-                        .b = b->scratch, .c = b->y, .lda = k, .ldb = p,
+    struct bd_gemm g = {.m = c->cout,
+                        .n = p,
+                        .k = k,
+                        .alpha = 1,
+                        .a = b->w,
+                        .b = b->scratch,
+                        .c = b->y,
+                        .lda = k,
+                        .ldb = p,
                         .ldc = p};
     if (way == FORWARD) {
         bd_kernels_best()->conv(b->y, b->x, b->w, NULL, c, b->scratch);
@@ -122,15 +140,14 @@ int main(void)
         int repeat = (int)(1e8 / flop) + 1;
         double s[WAYS];
         for (int way = 0; way < WAYS; way++) {
-            s[way] = way == IM2COL && c.group > 1
-                         ? 0
-                         : timed(way, &c, &b, repeat);
+            s[way] =
+                way == IM2COL && c.group > 1 ? 0 : timed(way, &c, &b, repeat);
             sum[way] += s[way] * l->times;
         }
         printf("%-14s %10.1f %8.1f %10.1f %8.1f %10.1f %8.1f\n", l->name,
                s[FORWARD] * 1e6, flop / s[FORWARD] / 1e9, s[IM2COL] * 1e6,
-               s[IM2COL] > 0 ? flop / s[IM2COL] / 1e9 : 0.0,
-               s[BACKWARD] * 1e6, 2 * flop / s[BACKWARD] / 1e9);
+               s[IM2COL] > 0 ? flop / s[IM2COL] / 1e9 : 0.0, s[BACKWARD] * 1e6,
+               2 * flop / s[BACKWARD] / 1e9);
         drop(&b);
     }
     printf("%-14s %10.1f %19.1f %19.1f\n", "ResNet-20", sum[FORWARD] * 1e6,

@@ -52,8 +52,8 @@ static void check_tile(const struct bd_tile *t)
         float *y = solve(&p, t);
         double d = distance(y, p.want, y_count(&p.c));
         if (d > 2e-6)
-            fail_msg("round %d: %dx%d stride %d,%d off by %g", i,
-                     (int)p.c.kh, (int)p.c.kw, (int)p.c.sh, (int)p.c.sw, d);
+            fail_msg("round %d: %dx%d stride %d,%d off by %g", i, (int)p.c.kh,
+                     (int)p.c.kw, (int)p.c.sh, (int)p.c.sw, d);
         bd_free(y);
         drop(&p);
     }
@@ -89,9 +89,21 @@ static void large_picture(void **state)
 {
     (void)state;
     struct bd_rng r = {8};
-    struct bd_conv c = {.cin = 64, .h = 75, .w = 91, .cout = 13, .group = 1,
-                        .kh = 3, .kw = 3, .sh = 1, .sw = 1, .dh = 1, .dw = 1,
-                        .pt = 1, .pl = 1, .oh = 75, .ow = 91};
+    struct bd_conv c = {.cin = 64,
+                        .h = 75,
+                        .w = 91,
+                        .cout = 13,
+                        .group = 1,
+                        .kh = 3,
+                        .kw = 3,
+                        .sh = 1,
+                        .sw = 1,
+                        .dh = 1,
+                        .dw = 1,
+                        .pt = 1,
+                        .pl = 1,
+                        .oh = 75,
+                        .ow = 91};
     struct problem p = pose(c, &r);
     float *y = solve(&p, bd_kernel_tile());
     assert_true(distance(y, p.want, y_count(&c)) < 3e-6);
@@ -125,9 +137,21 @@ static void nan_stays_local(void **state)
 {
     (void)state;
     struct bd_rng r = {10};
-    struct bd_conv c = {.cin = 1, .h = 8, .w = 8, .cout = 1, .group = 1,
-                        .kh = 3, .kw = 3, .sh = 1, .sw = 1, .dh = 1, .dw = 1,
-                        .pt = 1, .pl = 1, .oh = 8, .ow = 8};
+    struct bd_conv c = {.cin = 1,
+                        .h = 8,
+                        .w = 8,
+                        .cout = 1,
+                        .group = 1,
+                        .kh = 3,
+                        .kw = 3,
+                        .sh = 1,
+                        .sw = 1,
+                        .dh = 1,
+                        .dw = 1,
+                        .pt = 1,
+                        .pl = 1,
+                        .oh = 8,
+                        .ow = 8};
     struct problem p = pose(c, &r);
     p.x[3 * 8 + 7] = NAN;
     float *y = solve(&p, bd_kernel_tile());
@@ -140,10 +164,21 @@ static void nan_stays_local(void **state)
 static void absurd_layer_asks_for_everything(void **state)
 {
     (void)state;
-    struct bd_conv c = {.cin = 1 << 20, .h = 1, .w = 1, .cout = 1, .group = 1,
-                        .kh = 2, .kw = 2, .sh = 1, .sw = 1, .pt = 1 << 30,
-                        .pl = 1 << 30, .dh = 1 << 30, .dw = 1 << 30,
-                        .oh = 1 << 30, .ow = 1 << 30};
+    struct bd_conv c = {.cin = 1 << 20,
+                        .h = 1,
+                        .w = 1,
+                        .cout = 1,
+                        .group = 1,
+                        .kh = 2,
+                        .kw = 2,
+                        .sh = 1,
+                        .sw = 1,
+                        .pt = 1 << 30,
+                        .pl = 1 << 30,
+                        .dh = 1 << 30,
+                        .dw = 1 << 30,
+                        .oh = 1 << 30,
+                        .ow = 1 << 30};
     size_t bytes = bd_kernels_best()->conv_scratch(&c) * sizeof(float);
     assert_true(bytes / 64 * 64 + 64 > SIZE_MAX / 64);
     assert_null(bd_alloc(1, bytes));

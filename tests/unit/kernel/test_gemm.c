@@ -5,11 +5,13 @@
 
 static void one_product(struct bd_rng *r, bool ta, bool tb)
 {
-    struct bd_gemm g = {.ta = ta, .tb = tb,
+    struct bd_gemm g = {.ta = ta,
+                        .tb = tb,
                         .m = (int64_t)bd_rng_below(r, 40) + 1,
                         .n = (int64_t)bd_rng_below(r, 40) + 1,
                         .k = (int64_t)bd_rng_below(r, 60) + 1,
-                        .alpha = 0.5f, .beta = 2.0f};
+                        .alpha = 0.5f,
+                        .beta = 2.0f};
     g.lda = (ta ? g.m : g.k) + 3;
     g.ldb = (tb ? g.k : g.n) + 1;
     g.ldc = g.n + 2;
@@ -45,8 +47,16 @@ static void beta_zero_overwrites_nan(void **state)
     const struct bd_kernels *sets[] = {bd_kernels_ref(), bd_kernels_best()};
     for (size_t i = 0; i < 2; i++) {
         float a = 2, b = 3, c = NAN;
-        struct bd_gemm g = {.m = 1, .n = 1, .k = 1, .alpha = 1, .a = &a,
-                            .b = &b, .c = &c, .lda = 1, .ldb = 1, .ldc = 1};
+        struct bd_gemm g = {.m = 1,
+                            .n = 1,
+                            .k = 1,
+                            .alpha = 1,
+                            .a = &a,
+                            .b = &b,
+                            .c = &c,
+                            .lda = 1,
+                            .ldb = 1,
+                            .ldc = 1};
         sets[i]->gemm(&g);
         assert_true(c == 6.0f);
     }

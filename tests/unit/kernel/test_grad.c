@@ -104,9 +104,19 @@ static void pointwise_gradients(void **state)
     (void)state;
     struct bd_rng r = {24};
     for (int64_t g = 1; g < 3; g++) {
-        struct bd_conv c = {.cin = 6 * g, .cout = 5 * g, .group = g, .h = 6,
-                            .w = 7, .oh = 6, .ow = 7, .kh = 1, .kw = 1,
-                            .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+        struct bd_conv c = {.cin = 6 * g,
+                            .cout = 5 * g,
+                            .group = g,
+                            .h = 6,
+                            .w = 7,
+                            .oh = 6,
+                            .ow = 7,
+                            .kh = 1,
+                            .kw = 1,
+                            .sh = 1,
+                            .sw = 1,
+                            .dh = 1,
+                            .dw = 1};
         one_conv(&r, c);
     }
 }
@@ -114,11 +124,15 @@ static void pointwise_gradients(void **state)
 /* ---------------------------------------------------------------- pooling */
 static struct bd_pool2d some_pool(struct bd_rng *r)
 {
-    struct bd_pool2d p = {.c = 3, .kh = (int64_t)bd_rng_below(r, 3) + 1,
+    struct bd_pool2d p = {.c = 3,
+                          .kh = (int64_t)bd_rng_below(r, 3) + 1,
                           .kw = (int64_t)bd_rng_below(r, 3) + 1,
                           .sh = (int64_t)bd_rng_below(r, 3) + 1,
                           .sw = (int64_t)bd_rng_below(r, 3) + 1,
-                          .dh = 1, .dw = 1, .h = 9, .w = 7,
+                          .dh = 1,
+                          .dw = 1,
+                          .h = 9,
+                          .w = 7,
                           .average = bd_rng_below(r, 2) == 0,
                           .count_pad = bd_rng_below(r, 2) == 0};
     p.pt = (int64_t)bd_rng_below(r, (uint64_t)p.kh);
@@ -165,9 +179,19 @@ static void pool_values(void **state)
 {
     (void)state;
     const float x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
-    struct bd_pool2d p = {.c = 1, .h = 3, .w = 3, .oh = 2, .ow = 2, .kh = 2,
-                          .kw = 2, .sh = 2, .sw = 2, .dh = 1, .dw = 1,
-                          .pb = 1, .pr = 1};
+    struct bd_pool2d p = {.c = 1,
+                          .h = 3,
+                          .w = 3,
+                          .oh = 2,
+                          .ow = 2,
+                          .kh = 2,
+                          .kw = 2,
+                          .sh = 2,
+                          .sw = 2,
+                          .dh = 1,
+                          .dw = 1,
+                          .pb = 1,
+                          .pr = 1};
     float y[4];
     bd_pool2d_forward(y, x, &p);
     assert_memory_equal(y, ((float[]){5, 6, 8, 9}), sizeof y);
@@ -213,9 +237,13 @@ static void bn_gradients(void **state)
     struct bd_rng r = {23};
     float mean[3], inv[3], var[3];
     struct norm n = {.b = {.n = 4, .c = 3, .s = 13, .eps = 1e-5f},
-                     .x = filled(156, &r), .gamma = filled(3, &r),
-                     .beta = filled(3, &r), .y = guarded(156), .mean = mean,
-                     .inv = inv, .var = var};
+                     .x = filled(156, &r),
+                     .gamma = filled(3, &r),
+                     .beta = filled(3, &r),
+                     .y = guarded(156),
+                     .mean = mean,
+                     .inv = inv,
+                     .var = var};
     float *dy = filled(156, &r), *dx = guarded(156), want[156];
     float dg[3] = {1, 1, 1}, db[3] = {1, 1, 1};
     norm_loss(&n, dy);
@@ -242,9 +270,9 @@ static void bn_gradients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv_gradients),
-        cmocka_unit_test(pointwise_gradients), cmocka_unit_test(pool_gradients),
-        cmocka_unit_test(pool_values), cmocka_unit_test(bn_gradients)};
+        cmocka_unit_test(conv_gradients), cmocka_unit_test(pointwise_gradients),
+        cmocka_unit_test(pool_gradients), cmocka_unit_test(pool_values),
+        cmocka_unit_test(bn_gradients)};
     bd_kernels_single_threaded_blas();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,8 +92,8 @@ static void update(void **state)
     struct bd_param p[2] = {
         {.decay = true, .n = 1, .w = w, .speed = speed, .grad = grad},
         {.n = 1, .w = w + 1, .speed = speed + 1, .grad = grad + 1}};
-    struct bd_trainer t = {.o = {.momentum = 0.5, .decay = 0.25},
-                           .nparams = 2, .param = p};
+    struct bd_trainer t = {
+        .o = {.momentum = 0.5, .decay = 0.25}, .nparams = 2, .param = p};
     bd_train_update(&t, 0.5);
     assert_true(speed[0] == 0.75f && w[0] == 0.625f);
     assert_true(speed[1] == 0.5f && w[1] == 0.75f);

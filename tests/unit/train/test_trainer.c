@@ -51,9 +51,14 @@ static struct bd_model *net(const char *arch)
 
 static struct bd_train_opts opts(const struct bench *b)
 {
-    return (struct bd_train_opts){.epochs = 2, .batch = 64, .lr = 0.05,
-                                  .momentum = 0.9, .decay = 5e-4,
-                                  .limit = 128, .augment = true, .seed = 3,
+    return (struct bd_train_opts){.epochs = 2,
+                                  .batch = 64,
+                                  .lr = 0.05,
+                                  .momentum = 0.9,
+                                  .decay = 5e-4,
+                                  .limit = 128,
+                                  .augment = true,
+                                  .seed = 3,
                                   .prep = &b->prep};
 }
 
@@ -63,9 +68,8 @@ static uint64_t digest(const struct bd_trainer *t, const struct bd_model *m)
     uint64_t h = 0;
     for (size_t v = 0; v < m->nvalues; v++)
         if (p[v])
-            h = bd_digest(p[v],
-                          (size_t)bd_tensor_count(&m->value[v].t) * sizeof **p,
-                          h);
+            h = bd_digest(
+                p[v], (size_t)bd_tensor_count(&m->value[v].t) * sizeof **p, h);
     return h;
 }
 
