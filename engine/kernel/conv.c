@@ -117,24 +117,6 @@ static void fill_offsets(int64_t *off, const struct bd_conv *c,
             }
 }
 
-/* Copies the real pixels of [first, first + n) out of a strip, skipping the
- * wp - ow columns between rows. */
-static void keep(float *y, const float *strip, int64_t first, int64_t n,
-                 const struct bd_conv *c, int64_t wp, float bias)
-{
-    int64_t oy = first / wp, ox = first % wp;
-    for (int64_t i = 0; i < n;) {
-        int64_t run = c->ow - ox;
-        run = run > n - i ? n - i : run;
-        float *dst = y + oy * c->ow + ox;
-        for (int64_t e = 0; e < run; e++)
-            dst[e] = strip[i + e] + bias;
-        i += (run > 0 ? run : 0) + wp - (ox > c->ow ? ox : c->ow);
-        ox = 0;
-        oy++;
-    }
-}
-
 struct work {
     const struct bd_tile *t;
     const struct bd_conv *c;
@@ -144,6 +126,28 @@ struct work {
     const float *w, *b;
     const float *planes;
 };
+
+/* Copies the real pixels of row r of a strip at [first, first + n) into
+ * channel co, skipping the wp - ow columns between rows. */
+static void keep(const struct work *k, int64_t co, int64_t r, int64_t first,
+                 int64_t n)
+{
+    const int64_t wp = k->p->wp, ow = k->c->ow;
+    const float *strip = k->job.out + r * k->job.ldo;
+    const float bias = k->b ? k->b[co + r] : 0.0f;
+    float *y = k->y + (co + r) * k->c->oh * ow;
+    int64_t oy = first / wp, ox = first % wp;
+    for (int64_t i = 0; i < n;) {
+        int64_t run = ox < ow ? ow - ox : 0;
+        run = run > n - i ? n - i : run;
+        float *dst = y + oy * ow + ox;
+        for (int64_t e = 0; e < run; e++)
+            dst[e] = strip[i + e] + bias;
+        i += run + wp - (ox > ow ? ox : ow);
+        ox = 0;
+        oy++;
+    }
+}
 
 static int rows_at_once(const struct bd_tile *t, int64_t left)
 {
@@ -165,8 +169,7 @@ static void rows_over(struct work *k, int64_t co, int64_t first, int64_t end)
         j->x = k->planes + at;
         k->t->run(j);
         for (int64_t r = 0; r < j->rows; r++)
-            keep(k->y + (co + r) * k->c->oh * k->c->ow, j->out + r * j->ldo, at,
-                 n, k->c, k->p->wp, k->b ? k->b[co + r] : 0.0f);
+            keep(k, co, r, at, n);
     }
 }
 

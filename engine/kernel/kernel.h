@@ -40,7 +40,8 @@ struct bd_kernels {
     void (*gemm)(const struct bd_gemm *g);
     size_t (*conv_scratch)(const struct bd_conv *c); /* floats */
     /* scratch: 64-aligned, conv_scratch floats; a layer beyond any memory
-     * asks for so many that allocating fails.  Six arguments: the pure-kernel exception. */
+     * asks for so many that allocating fails.  Six arguments: the pure-kernel
+     * exception. */
     void (*conv)(float *y, const float *x, const float *w, const float *b,
                  const struct bd_conv *c, float *scratch);
 };
