@@ -39,6 +39,10 @@ struct bd_qset { /* fitted parameters of a whole tensor */
     int64_t stored_bits;  /* codes plus side information */
 };
 void bd_qset_done(struct bd_qset *s);
+/* Bits cfg takes to store a tensor of that shape: codes, scales, zero points
+ * and widths per channel; float is 32 each. */
+int64_t bd_calib_stored_bits(const struct bd_tensorcfg *cfg,
+                             struct bd_slices slices);
 
 struct bd_weights { /* a weight tensor as calib sees it; borrowed */
     const float *x;
@@ -50,13 +54,23 @@ struct bd_weights { /* a weight tensor as calib sees it; borrowed */
 /* Fits cfg (not float) to the weights.  The mse rule tries alpha = i/100 of
  * the largest magnitude, i = 1..100, first minimum (apot.md section 9).
  * `learned` takes the checkpoint's clip in its own, unmapped domain.  Stale
- * ctl: BD_ECANCELLED. */
+ * ctl: BD_ECANCELLED.  `manual` and the clips shown are in the domain of the
+ * weights; p->clip is in units of z.  A learned clip came with normalised
+ * weights, so 'uniform' normalises too under that rule, and nothing is mapped
+ * back. */
 bd_status bd_calib_weights(struct bd_qset *out, const struct bd_weights *w,
                            const struct bd_tensorcfg *cfg, struct bd_ctl *ctl,
                            struct bd_err *err);
-/* Quantizes the tensor into y (may be w->x's copy), laid out alike. */
+/* Quantizes the tensor into y, laid out alike (may be w->x itself). */
 void bd_qset_apply(float *y, const struct bd_weights *w,
                    const struct bd_qset *s);
+/* Calls fn with every run of values that share one parameter set, x[n] in the
+ * tensor's order within its channel, borrowed during the call.  p->bits 0 is
+ * a channel sent as zero, 32 one left in float. */
+typedef void bd_qset_fn(void *arg, const struct bd_qparam *p, const float *x,
+                        size_t n);
+void bd_qset_visit(const struct bd_weights *w, const struct bd_qset *s,
+                   bd_qset_fn *fn, void *arg);
 /* Fits one quantizer to activations.  learned NaN if none.  Signed when the
  * data has negative values and the method allows. */
 bd_status bd_calib_acts(struct bd_qparam *out, const struct bd_actstat *s,

@@ -1,0 +1,38 @@
+/* Private to calib/: one clip search for weights and activations alike. */
+#ifndef BD_CALIB_PRIV_H
+#define BD_CALIB_PRIV_H
+
+#include <math.h>
+#include <string.h>
+
+#include "calib/calib.h"
+
+/* Where the values are, seen through the two questions a search asks. */
+struct bd_calib_source {
+    const void *data;
+    double (*error)(const void *data, const double *levels,
+                    const double *cuts, size_t nlev);
+    double (*quantile)(const void *data, double center, double q);
+};
+
+/* Room for one grid, kept across the fits of a tensor. */
+struct bd_calib_fit {
+    const struct bd_tensorcfg *cfg;
+    float learned;
+    struct bd_ctl *ctl;
+    double *levels, *cuts; /* [cap] */
+    size_t cap;
+};
+void bd_calib_fit_done(struct bd_calib_fit *f);
+
+/* Completes p (q, bits, is_signed, weights set) by cfg's clip rule. */
+bd_status bd_calib_choose(struct bd_qparam *p, struct bd_calib_fit *f,
+                          const struct bd_moments *m,
+                          const struct bd_calib_source *s,
+                          struct bd_err *err);
+/* Squared error of p's grid. */
+bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
+                         const struct bd_qparam *p,
+                         const struct bd_calib_source *s, struct bd_err *err);
+
+#endif

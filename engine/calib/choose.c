@@ -1,0 +1,196 @@
+/* From a clip rule to a clip.  All rules work on z = (x - mu) / sigma where
+ * the method normalises, on x itself where it does not (mu 0, sigma 1). */
+#include "calib_priv.h"
+
+enum {
+    FRACTIONS = 100 /* of the largest magnitude, for the mse rule */
+};
+static const double default_percentile = 99.9;
+
+void bd_calib_fit_done(struct bd_calib_fit *f)
+{
+    bd_free(f->levels);
+    bd_free(f->cuts);
+    f->levels = f->cuts = NULL;
+    f->cap = 0;
+}
+
+static bd_status make_room(struct bd_calib_fit *f, size_t need,
+                           struct bd_err *err)
+{
+    if (need <= f->cap)
+        return BD_OK;
+    bd_calib_fit_done(f);
+    f->levels = bd_alloc(need, sizeof(*f->levels));
+    f->cuts = bd_alloc(need, sizeof(*f->cuts));
+    if (!f->levels || !f->cuts) {
+        bd_calib_fit_done(f);
+        return bd_fail(err, BD_ENOMEM, "no memory for a grid of %zu levels",
+                       need);
+    }
+    f->cap = need;
+    return BD_OK;
+}
+
+bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
+                         const struct bd_qparam *p,
+                         const struct bd_calib_source *s, struct bd_err *err)
+{
+    size_t n = p->q->levels(NULL, 0, p);
+    bd_status st = make_room(f, n, err);
+
+    if (st != BD_OK)
+        return st;
+    p->q->levels(f->levels, f->cap, p);
+    p->q->cuts(f->cuts, f->cap, p);
+    *e = s->error(s->data, f->levels, f->cuts, n);
+    return BD_OK;
+}
+
+/* ------------------------------------------------------------ searches */
+/* The error of p with a changed clip or extra; p itself is refitted. */
+static bd_status try_grid(double *e, struct bd_calib_fit *f,
+                          struct bd_qparam *p, const struct bd_moments *m,
+                          const struct bd_calib_source *s, struct bd_err *err)
+{
+    bd_status st;
+
+    if (f->ctl && bd_ctl_stale(f->ctl))
+        return BD_ECANCELLED;
+    st = p->q->refit(p, m, err);
+    return st == BD_OK ? bd_calib_error(e, f, p, s, err) : st;
+}
+
+/* alpha = i/100 of the largest magnitude, first minimum. */
+static bd_status search_clip(struct bd_qparam *p, struct bd_calib_fit *f,
+                             const struct bd_moments *m,
+                             const struct bd_calib_source *s,
+                             struct bd_err *err)
+{
+    double reach = p->clip, best = INFINITY, chosen = reach, e;
+
+    for (int i = 1; i <= FRACTIONS; i++) {
+        bd_status st;
+
+        p->clip = (double)i / FRACTIONS * reach;
+        if (!(p->clip > 0))
+            continue; /* underflow of a reach near the smallest double */
+        st = try_grid(&e, f, p, m, s, err);
+        if (st != BD_OK)
+            return st;
+        if (e < best) {
+            best = e;
+            chosen = p->clip;
+        }
+    }
+    p->clip = chosen;
+    return BD_OK;
+}
+
+/* The method's own parameter (log's e0), from the largest down. */
+static bd_status search_extra(struct bd_qparam *p, struct bd_calib_fit *f,
+                              const struct bd_moments *m,
+                              const struct bd_calib_source *s,
+                              struct bd_err *err)
+{
+    double best = INFINITY, chosen = 0, e;
+
+    for (int i = p->q->extra_steps; i > 0; i--) {
+        bd_status st;
+
+        p->extra = i * p->q->extra_unit;
+        st = try_grid(&e, f, p, m, s, err);
+        if (st != BD_OK)
+            return st;
+        if (e < best) {
+            best = e;
+            chosen = p->extra;
+        }
+    }
+    p->extra = chosen;
+    return BD_OK;
+}
+
+/* --------------------------------------------------------------- rules */
+/* Farthest value from the centre, in z; what unsigned grids cannot reach
+ * does not count.  Nothing to reach: 1, and everything quantizes to 0. */
+static double reach_of(const struct bd_qparam *p, const struct bd_moments *m)
+{
+    double sigma = p->sigma > 0 ? p->sigma : 1, r;
+
+    if (m->n == 0)
+        return 1;
+    r = m->max - p->mu;
+    if (p->is_signed)
+        r = fmax(r, p->mu - m->min);
+    r /= sigma;
+    return r > 0 && isfinite(r) && p->sigma > 0 ? r : 1;
+}
+
+static bd_status clip_by_rule(struct bd_qparam *p, struct bd_calib_fit *f,
+                              const struct bd_moments *m,
+                              const struct bd_calib_source *s,
+                              struct bd_err *err)
+{
+    double v = (double)f->cfg->clip_value, reach = reach_of(p, m);
+    double sigma = p->sigma > 0 ? p->sigma : 1;
+
+    p->clip = reach;
+    switch ((enum bd_clip_rule)f->cfg->clip) {
+    case BD_CLIP_MAX:
+    case BD_CLIP_MSE:
+        return BD_OK;
+    case BD_CLIP_PERCENTILE:
+        v = s->quantile(s->data, p->mu,
+                        (v > 0 ? v : default_percentile) / 100);
+        p->clip = v > 0 && p->sigma > 0 ? fmin(v / sigma, reach) : reach;
+        return BD_OK;
+    case BD_CLIP_MANUAL:
+        if (!(v > 0) || !isfinite(v))
+            return bd_fail(err, BD_EINVALID,
+                           "clip rule 'manual' needs a value above 0, got %g",
+                           v);
+        p->clip = v / sigma;
+        return BD_OK;
+    case BD_CLIP_LEARNED:
+        if (!(f->learned > 0) || !isfinite(f->learned))
+            return bd_fail(err, BD_EINVALID,
+                           "the model brings no learned clip for this layer; "
+                           "try clip rule 'mse'");
+        p->clip = (double)f->learned;
+        return BD_OK;
+    }
+    return bd_fail(err, BD_EINVALID, "clip rule %d is unknown", f->cfg->clip);
+}
+
+/* A learned clip belongs to normalised weights, whatever grid is put on
+ * them; otherwise the row decides. */
+static bool normalises(const struct bd_qparam *p, const struct bd_calib_fit *f)
+{
+    if (!p->weights)
+        return false;
+    return (p->q->traits & BD_Q_NORMALISES) != 0 ||
+           (f->cfg->clip == BD_CLIP_LEARNED &&
+            strcmp(p->q->name, "uniform") == 0);
+}
+
+bd_status bd_calib_choose(struct bd_qparam *p, struct bd_calib_fit *f,
+                          const struct bd_moments *m,
+                          const struct bd_calib_source *s, struct bd_err *err)
+{
+    bd_status st;
+
+    p->mu = 0;
+    p->sigma = 1;
+    p->map_back = !(p->weights && f->cfg->clip == BD_CLIP_LEARNED);
+    if (normalises(p, f)) {
+        p->mu = m->mean;
+        p->sigma = m->std;
+    }
+    st = clip_by_rule(p, f, m, s, err);
+    if (st == BD_OK && p->q->extra_steps > 0 && m->n > 0)
+        st = search_extra(p, f, m, s, err);
+    if (st == BD_OK && f->cfg->clip == BD_CLIP_MSE && m->n > 0)
+        st = search_clip(p, f, m, s, err);
+    return st == BD_OK ? p->q->refit(p, m, err) : st;
+}

@@ -1,0 +1,231 @@
+/* Fitting weights: one parameter set per tensor, channel or group.
+ *
+ * Every set is fitted through an index of its values, made for it unless the
+ * caller already has that of the whole tensor: searching a hundred clips on
+ * an index costs less than one pass over the values per clip.  Moments come
+ * from the same function on both ways, so having an index or not changes no
+ * bit of the result. */
+#include "calib_priv.h"
+
+static double index_error(const void *data, const double *levels,
+                          const double *cuts, size_t nlev)
+{
+    return bd_index_error(data, levels, cuts, nlev, NULL);
+}
+
+static double index_quantile(const void *data, double center, double q)
+{
+    return bd_index_quantile_about(data, center, q);
+}
+
+void bd_qset_done(struct bd_qset *s)
+{
+    bd_free(s->p);
+    *s = (struct bd_qset){0};
+}
+
+/* --------------------------------------------------------------- sizes */
+static int64_t groups_of(const struct bd_tensorcfg *cfg, struct bd_slices s)
+{
+    int64_t len = s.outer * s.inner;
+
+    if (cfg->grain != BD_GRAIN_GROUP || cfg->group < 1)
+        return 1;
+    return len > 0 ? (len + cfg->group - 1) / cfg->group : 1;
+}
+
+static bool per_channel(const struct bd_tensorcfg *cfg)
+{
+    return cfg->grain != BD_GRAIN_TENSOR || cfg->channel;
+}
+
+static int width_of(const struct bd_tensorcfg *cfg, int64_t c)
+{
+    return cfg->channel ? cfg->channel->bits[c] : cfg->bits;
+}
+
+/* A width of 0 to 16 or 32 fits 5 bits. */
+int64_t bd_calib_stored_bits(const struct bd_tensorcfg *cfg,
+                             struct bd_slices s)
+{
+    const struct bd_quantizer *q = bd_quantizer_at(cfg->quant);
+    int64_t len = s.outer * s.inner, total = 0;
+    int64_t side = q ? q->side_bits : 0;
+
+    if (!per_channel(cfg))
+        return cfg->bits == 32 ? 32 * len * s.channels
+                               : cfg->bits * len * s.channels + side;
+    for (int64_t c = 0; c < s.channels; c++) {
+        int bits = cfg->channel && c >= cfg->channel->n ? cfg->bits
+                                                        : width_of(cfg, c);
+
+        total += bits * len;
+        if (bits > 0 && bits < 32)
+            total += side * groups_of(cfg, s);
+    }
+    return cfg->channel ? total + 5 * s.channels : total;
+}
+
+/* ------------------------------------------------------------- fitting */
+/* One set on values x[n]; whole = x is the whole tensor with w's index. */
+static bd_status fit_values(struct bd_qparam *p, struct bd_calib_fit *f,
+                            const float *x, size_t n,
+                            const struct bd_index *have, struct bd_err *err)
+{
+    struct bd_index *own = NULL;
+    struct bd_calib_source src = {have, index_error, index_quantile};
+    struct bd_moments m;
+    bd_status st;
+
+    if ((p->q->traits & BD_Q_NO_CLIP) || (p->bits == 1 && p->weights)) {
+        p->sigma = 1;
+        p->map_back = true;
+        return p->q->fit(p, x, n, err);
+    }
+    if (!have && (f->cfg->clip == BD_CLIP_MSE || p->q->extra_steps > 0 ||
+                  f->cfg->clip == BD_CLIP_PERCENTILE)) {
+        st = bd_index_new(&own, x, n, err);
+        if (st != BD_OK)
+            return st;
+        src.data = own;
+    }
+    if (src.data)
+        m = *bd_index_moments(src.data);
+    else
+        bd_moments_of(&m, x, n);
+    st = bd_calib_choose(p, f, &m, &src, err);
+    bd_index_free(own);
+    return st;
+}
+
+/* All groups of channel c, from its gathered values. */
+static bd_status fit_channel(struct bd_qset *out, struct bd_calib_fit *f,
+                             int64_t c, const float *x, size_t n,
+                             struct bd_err *err)
+{
+    size_t step = out->groups > 1 ? (size_t)f->cfg->group : n;
+    int bits = width_of(f->cfg, c);
+
+    for (size_t g = 0; g < out->groups; g++) {
+        struct bd_qparam *p = &out->p[(size_t)c * out->groups + g];
+        size_t at = g * step, len = n - at < step ? n - at : step;
+        bd_status st = BD_OK;
+
+        *p = (struct bd_qparam){.q = bd_quantizer_at(f->cfg->quant),
+                                .bits = bits, .is_signed = true,
+                                .weights = true, .sigma = 1,
+                                .map_back = true};
+        if (f->ctl && bd_ctl_stale(f->ctl))
+            return BD_ECANCELLED;
+        if (bits > 0 && bits < 32)
+            st = fit_values(p, f, x + at, len, NULL, err);
+        if (st != BD_OK)
+            return st;
+    }
+    return BD_OK;
+}
+
+static bd_status fit_channels(struct bd_qset *out, struct bd_calib_fit *f,
+                              const struct bd_weights *w, struct bd_err *err)
+{
+    size_t n = (size_t)(w->slices.outer * w->slices.inner);
+    float *x = bd_alloc(n, sizeof(*x));
+    bd_status st = BD_OK;
+
+    if (!x)
+        return bd_fail(err, BD_ENOMEM, "no memory for one channel's weights");
+    for (int64_t c = 0; st == BD_OK && c < w->slices.channels; c++) {
+        bd_slice_get(x, w->x, w->slices, c);
+        st = fit_channel(out, f, c, x, n, err);
+    }
+    bd_free(x);
+    return st;
+}
+
+static bd_status fit_tensor(struct bd_qset *out, struct bd_calib_fit *f,
+                            const struct bd_weights *w, struct bd_err *err)
+{
+    size_t n = (size_t)(w->slices.outer * w->slices.channels *
+                        w->slices.inner);
+
+    out->p[0] = (struct bd_qparam){.q = bd_quantizer_at(f->cfg->quant),
+                                   .bits = f->cfg->bits, .is_signed = true,
+                                   .weights = true, .sigma = 1};
+    return fit_values(out->p, f, w->x, n, w->index, err);
+}
+
+/* Widths, rows and counts that a caller could have got wrong. */
+static bd_status check(const struct bd_weights *w,
+                       const struct bd_tensorcfg *cfg, struct bd_err *err)
+{
+    bd_status st;
+
+    if (!cfg->channel) {
+        if (cfg->bits == 32)
+            return bd_fail(err, BD_EINVALID,
+                           "32 bits leave the weights in float: nothing to "
+                           "fit");
+        return bd_quantizer_check(cfg->quant, cfg->bits, true, err);
+    }
+    if (cfg->channel->n != w->slices.channels)
+        return bd_fail(err, BD_EINVALID,
+                       "%d widths for %lld channels: one each is needed",
+                       cfg->channel->n, (long long)w->slices.channels);
+    for (int c = 0; c < cfg->channel->n; c++) {
+        int bits = cfg->channel->bits[c];
+
+        st = bits == 0 ? BD_OK
+                       : bd_quantizer_check(cfg->quant, bits, true, err);
+        if (st != BD_OK)
+            return st;
+    }
+    return BD_OK;
+}
+
+bd_status bd_calib_weights(struct bd_qset *out, const struct bd_weights *w,
+                           const struct bd_tensorcfg *cfg, struct bd_ctl *ctl,
+                           struct bd_err *err)
+{
+    struct bd_qset set = {.cfg = *cfg, .groups = 1};
+    struct bd_calib_fit f = {cfg, w->learned_clip, ctl, NULL, NULL, 0};
+    bd_status st = check(w, cfg, err);
+
+    if (st != BD_OK)
+        return st;
+    set.groups = (size_t)groups_of(cfg, w->slices);
+    set.n = per_channel(cfg) ? (size_t)w->slices.channels * set.groups : 1;
+    set.stored_bits = bd_calib_stored_bits(cfg, w->slices);
+    set.p = bd_calloc(set.n, sizeof(*set.p));
+    if (!set.p)
+        return bd_fail(err, BD_ENOMEM, "no memory for %zu sets of parameters",
+                       set.n);
+    st = per_channel(cfg) ? fit_channels(&set, &f, w, err)
+                          : fit_tensor(&set, &f, w, err);
+    bd_calib_fit_done(&f);
+    if (st == BD_OK)
+        *out = set;
+    else
+        bd_qset_done(&set);
+    return st;
+}
+
+bool bd_calib_index_error(double *err2, double *clip,
+                          const struct bd_weights *w,
+                          const struct bd_tensorcfg *cfg)
+{
+    struct bd_calib_fit f = {cfg, w->learned_clip, NULL, NULL, NULL, 0};
+    struct bd_calib_source src = {w->index, index_error, index_quantile};
+    struct bd_qset set = {.cfg = *cfg, .groups = 1, .n = 1};
+    struct bd_qparam p;
+    bool ok;
+
+    if (!w->index || per_channel(cfg) || check(w, cfg, NULL) != BD_OK)
+        return false;
+    set.p = &p;
+    ok = fit_tensor(&set, &f, w, NULL) == BD_OK &&
+         bd_calib_error(err2, &f, &p, &src, NULL) == BD_OK;
+    if (ok && clip)
+        *clip = p.clip * (p.sigma > 0 ? p.sigma : 1);
+    bd_calib_fit_done(&f);
+    return ok;
+}

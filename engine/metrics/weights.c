@@ -1,0 +1,195 @@
+/* Error of quantized weights, exact, in one pass over blocks.
+ *
+ * Errors are taken between the weights and the grid's levels in double, in
+ * the domain of the weights: also for networks trained with quantization,
+ * which use Q(z) itself (apot.md section 4).  Block sums are added with
+ * Neumaier's correction; the order is that of the tensor, so the same bits
+ * come out every time. */
+#include <math.h>
+#include <string.h>
+
+#include "metrics/metrics.h"
+
+enum {
+    BLOCK = 256,
+    /* 16 bits of any kind; edge8 goes down to -32768 */
+    CODE_LOW = -65536,
+    CODES = 131073
+};
+
+struct acc {
+    double s, c;
+};
+
+static void acc_add(struct acc *a, double v)
+{
+    double t = a->s + v;
+
+    a->c += fabs(a->s) >= fabs(v) ? (a->s - t) + v : (v - t) + a->s;
+    a->s = t;
+}
+
+static double acc_get(const struct acc *a)
+{
+    return a->s + a->c;
+}
+
+struct pass {
+    struct acc err2, xx, qq, xq;
+    double max_err, peak, lo, hi; /* lo, hi: the present set's end levels */
+    int64_t n, zeros, clipped;
+    int64_t *count; /* [CODES] */
+    const struct bd_qparam *p; /* whose lo and hi these are */
+};
+
+/* End levels of a grid, without listing it: what the ends of the line
+ * quantize to. */
+static void ends_of(double *lo, double *hi, const struct bd_qparam *p)
+{
+    double v[2] = {-1e30, 1e30};
+
+    *lo = -INFINITY;
+    *hi = INFINITY;
+    if (p->bits == 0 || p->bits == 32 || (p->q->traits & BD_Q_NO_CLIP))
+        return;
+    bd_quant_project(v, v, 2, p);
+    *lo = v[0];
+    *hi = v[1];
+}
+
+/* Sums over one block of finite values x and what they became, q. */
+static void add_block(struct pass *a, const double *x, const double *q,
+                      size_t n)
+{
+    double e2 = 0, xx = 0, qq = 0, xq = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        double d = x[i] - q[i], e = fabs(d);
+
+        e2 += d * d;
+        xx += x[i] * x[i];
+        qq += q[i] * q[i];
+        xq += x[i] * q[i];
+        a->max_err = e > a->max_err ? e : a->max_err;
+        a->peak = fabs(x[i]) > a->peak ? fabs(x[i]) : a->peak;
+        a->zeros += q[i] == 0;
+        a->clipped += x[i] < a->lo || x[i] > a->hi;
+    }
+    acc_add(&a->err2, e2);
+    acc_add(&a->xx, xx);
+    acc_add(&a->qq, qq);
+    acc_add(&a->xq, xq);
+    a->n += (int64_t)n;
+}
+
+static void add_codes(struct pass *a, const float *x, size_t n,
+                      const struct bd_qparam *p)
+{
+    int32_t code[BLOCK];
+
+    if (p->bits == 0 || p->bits == 32)
+        return; /* nothing is coded */
+    p->q->codes(code, x, n, p);
+    for (size_t i = 0; i < n; i++) {
+        int64_t at = (int64_t)code[i] - CODE_LOW;
+
+        if (at >= 0 && at < CODES)
+            a->count[at]++;
+    }
+}
+
+static void quantize(double *q, const double *x, size_t n,
+                     const struct bd_qparam *p)
+{
+    if (p->bits == 0)
+        memset(q, 0, n * sizeof(*q));
+    else if (p->bits == 32)
+        memcpy(q, x, n * sizeof(*q));
+    else
+        bd_quant_project(q, x, n, p);
+}
+
+/* One run of the tensor; values that are not finite are left out. */
+static void add_run(void *arg, const struct bd_qparam *p, const float *x,
+                    size_t n)
+{
+    struct pass *a = arg;
+    double v[BLOCK], q[BLOCK];
+    float f[BLOCK];
+
+    if (a->p != p)
+        ends_of(&a->lo, &a->hi, p);
+    a->p = p;
+    while (n > 0) {
+        size_t take = n < BLOCK ? n : BLOCK, m = 0;
+
+        for (size_t i = 0; i < take; i++) {
+            f[m] = x[i];
+            v[m] = (double)x[i];
+            m += isfinite(x[i]) ? 1 : 0;
+        }
+        quantize(q, v, m, p);
+        add_block(a, v, q, m);
+        add_codes(a, f, m, p);
+        x += take;
+        n -= take;
+    }
+}
+
+/* Shannon entropy of the codes, and how many are in use. */
+static double entropy_of(const int64_t *count, int64_t *used)
+{
+    double total = 0, h = 0;
+
+    *used = 0;
+    for (int i = 0; i < CODES; i++)
+        total += (double)count[i];
+    for (int i = 0; i < CODES; i++)
+        if (count[i] > 0) {
+            double p = (double)count[i] / total;
+
+            h -= p * log2(p);
+            ++*used;
+        }
+    return fmax(h, 0); /* a single code would give -0 */
+}
+
+static void finish(struct bd_error_stats *out, const struct pass *a)
+{
+    double n = a->n > 0 ? (double)a->n : 1;
+    double norm = sqrt(acc_get(&a->xx)) * sqrt(acc_get(&a->qq));
+
+    out->n = a->n;
+    out->mse = acc_get(&a->err2) / n;
+    out->peak = a->peak;
+    out->psnr_db = bd_psnr_db(a->peak, out->mse);
+    out->sqnr_db = bd_sqnr_db(acc_get(&a->xx) / n, out->mse);
+    out->max_err = a->max_err;
+    out->zeros = a->zeros;
+    out->clipped = a->clipped;
+    /* Two zero tensors point the same way; one zero has no direction. */
+    if (norm > 0)
+        out->cosine = fmin(1, acc_get(&a->xq) / norm);
+    else
+        out->cosine = out->mse == 0 ? 1 : 0;
+    out->entropy_bits = entropy_of(a->count, &out->levels_used);
+}
+
+bd_status bd_error_of(struct bd_error_stats *out, const struct bd_weights *w,
+                      const struct bd_qset *q, struct bd_err *err)
+{
+    struct pass a = {.count = bd_calloc(CODES, sizeof(*a.count))};
+    struct bd_error_stats s = {0};
+    const struct bd_qparam *p = q->n ? &q->p[0] : NULL;
+
+    if (!a.count)
+        return bd_fail(err, BD_ENOMEM, "no memory to count the codes in use");
+    bd_qset_visit(w, q, add_run, &a);
+    finish(&s, &a);
+    s.stored_bits = q->stored_bits;
+    if (p)
+        s.clip = p->clip * (p->sigma > 0 ? p->sigma : 1);
+    bd_free(a.count);
+    *out = s;
+    return BD_OK;
+}
