@@ -10,7 +10,8 @@
 /* ------------------------------------------------------------ attributes */
 enum bd_attr_kind {
     BD_ATTR_INT, BD_ATTR_FLOAT, BD_ATTR_STR, BD_ATTR_INTS, BD_ATTR_FLOATS,
-    BD_ATTR_TENSOR
+    BD_ATTR_TENSOR,
+    BD_ATTR_OTHER /* a subgraph, strings, ...: there, but not held */
 };
 struct bd_attr {
     const char *name;
@@ -39,7 +40,9 @@ struct bd_value {
     struct bd_tensor t; /* data set for constants only; rank -1 = shape
                            not declared */
     int producer;       /* node index, -1 for inputs and constants */
-    bool initializer;
+    int origin;         /* constant of the file that folding moved here, -1 =
+                           not folded: exporters name that one */
+    bool initializer;   /* a constant that the file itself held */
 };
 
 /* A layer whose weights and input a user can quantize: Conv, ConvTranspose,
@@ -47,10 +50,11 @@ struct bd_value {
 struct bd_layer {
     const char *name;   /* unique: the weight's name without ".weight", or
                            the node's */
-    int node;           /* index into nodes */
+    int node;           /* index into nodes, -1 without a graph */
     int weight;         /* value index, data known */
     int bias;           /* value index or -1 */
-    int input;          /* value index of the activation that enters */
+    int input;          /* value index of the activation that enters, -1
+                           without a graph */
     int axis;           /* output-channel axis of the weight */
     int64_t group;      /* of a convolution, else 1 */
     /* Clips that came with a quantization-aware checkpoint, NaN if none. */
@@ -69,7 +73,9 @@ struct bd_model {
     size_t ninputs, noutputs;
     const int *input, *output;    /* value indices; inputs exclude
                                      initializers */
-    int64_t params;               /* elements of all floating weights */
+    int64_t params;               /* elements of all floating weights that
+                                     nodes use; running statistics of
+                                     BatchNormalization left out */
     size_t nwarnings;
     const char *const *warning;
     size_t file_size;
