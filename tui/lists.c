@@ -1,0 +1,195 @@
+/* lists.c: the overlays that are lists.  Help and palette are made from
+ * actions.def and the command table, so they cannot disagree with the keys.
+ * Lines are made on demand into ui->line, which lives until the next one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ui.h"
+
+enum { KEY_TAB = 9, KEY_ENTER = 13, KEY_ESC = 27, KEY_CTRL_C = 3 };
+
+static unsigned here(const struct ui *ui)
+{
+    return ui_screen_at(ui->screen)->on;
+}
+
+/* ------------------------------------------------------------------ help
+ * Lines: actions that few screens share, then the ones known everywhere,
+ * then commands.  Negative entries are headings. */
+enum { HEAD_HERE = -1, HEAD_ALL = -2, HEAD_COMMANDS = -3, BLANK = -4 };
+enum { COMMAND_BASE = 1000 };
+
+static bool everywhere(enum ui_action a)
+{
+    return ui_action_info(a)->on == ON_ALL;
+}
+
+/* What line i of the help is. */
+static int help_entry(const struct ui *ui, int i)
+{
+    int at = 0;
+    if (i == at++)
+        return HEAD_HERE;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int a = UI_NONE + 1; a < UI_ACTIONS; a++) {
+            enum ui_action act = (enum ui_action)a;
+            if ((ui_action_info(act)->on & here(ui)) == 0 ||
+                everywhere(act) != (pass == 1))
+                continue;
+            if (i == at++)
+                return a;
+        }
+        if (i == at++)
+            return BLANK;
+        if (i == at++)
+            return pass ? HEAD_COMMANDS : HEAD_ALL;
+    }
+    int c = i - at;
+    for (int k = 0; k <= c; k++)
+        if (!ui_commands[k].name)
+            return BLANK;
+    return COMMAND_BASE + c;
+}
+
+static int help_count(const struct ui *ui)
+{
+    int n = 0, commands = 0, seen = 0;
+    while (ui_commands[commands].name)
+        commands++;
+    for (; seen < commands; n++)
+        seen += help_entry(ui, n) >= COMMAND_BASE;
+    return n;
+}
+
+static const char *help_line(void *arg, int i)
+{
+    struct ui *ui = arg;
+    char keys[64];
+    int e = help_entry(ui, i);
+    if (e == BLANK)
+        return "";
+    if (e == HEAD_HERE)
+        snprintf(ui->line, sizeof ui->line, "Keys of %s",
+                 ui_screen_at(ui->screen)->name);
+    else if (e == HEAD_ALL)
+        return "Keys everywhere";
+    else if (e == HEAD_COMMANDS)
+        return "Commands (after : and in scripts)";
+    else if (e >= COMMAND_BASE)
+        snprintf(ui->line, sizeof ui->line, "  %-26s %s",
+                 ui_commands[e - COMMAND_BASE].usage,
+                 ui_commands[e - COMMAND_BASE].help);
+    else
+        snprintf(ui->line, sizeof ui->line, "  %-14s %s",
+                 ui_keymap_keys(keys, sizeof keys, &ui->keys,
+                                (enum ui_action)e, 0),
+                 ui_action_info((enum ui_action)e)->help);
+    return ui->line;
+}
+
+void ui_open_help(struct ui *ui)
+{
+    ui_pager_open(ui, "Help", help_count(ui), help_line);
+}
+
+/* ------------------------------------------------------------ log, undo */
+static const char *log_line(void *arg, int i)
+{
+    struct ui *ui = arg;
+    const char *line = "";
+    bd_session_log(ui->s, (size_t)i, &line);
+    return line ? line : "";
+}
+
+void ui_open_log(struct ui *ui)
+{
+    const char *line;
+    int n = (int)bd_session_log(ui->s, 0, &line);
+    if (n == 0) {
+        ui_say(ui, "nothing in the log");
+        return;
+    }
+    ui_pager_open(ui, "Log", n, log_line);
+    ui->pager.top = n; /* the newest; the pager pulls this into range */
+}
+
+static const char *history_item(void *arg, int i)
+{
+    struct ui *ui = arg;
+    if (i == 0)
+        return "as opened";
+    return bd_session_history_at(ui->s, (size_t)i - 1);
+}
+
+static const char *history_right(void *arg, int i)
+{
+    struct ui *ui = arg;
+    size_t now;
+    bd_session_history(ui->s, &now);
+    return (size_t)i == now ? "now" : (size_t)i > now ? "undone" : "";
+}
+
+/* Goes to a step by undoing or redoing up to it. */
+static void history_chosen(struct ui *ui, int item)
+{
+    size_t now;
+    bd_session_history(ui->s, &now);
+    bool ok = true;
+    while (ok && now > (size_t)item) {
+        ok = bd_session_undo(ui->s);
+        bd_session_history(ui->s, &now);
+    }
+    while (ok && now < (size_t)item) {
+        ok = bd_session_redo(ui->s);
+        bd_session_history(ui->s, &now);
+    }
+    ui_changed(ui);
+    ui_say(ui, "at: %s", history_item(ui, (int)now));
+}
+
+void ui_open_history(struct ui *ui)
+{
+    size_t now, n = bd_session_history(ui->s, &now);
+    if (n == 0) {
+        ui_say(ui, "no changes yet");
+        return;
+    }
+    ui_menu_open(ui, &(struct ui_choice){
+                         .title = "Changes", .n = (int)n + 1, .at = (int)now,
+                         .item = history_item, .right = history_right,
+                         .chosen = history_chosen});
+}
+
+/* ------------------------------------------------------------------ sort */
+static const char *sort_item(void *arg, int i)
+{
+    (void)arg;
+    return ui_order_names[i];
+}
+
+static const char *sort_right(void *arg, int i)
+{
+    const struct ui *ui = arg;
+    static const char *const what[UI_ORDERS] = {
+        "as in the file", "a to z",       "fewest first",
+        "fewest first",   "a to z",       "worst first",
+        "noisiest first", "largest first", "largest first"};
+    return (int)ui->list.order == i ? "now" : what[i];
+}
+
+static void sort_chosen(struct ui *ui, int i)
+{
+    ui->list.order = (enum ui_order)i;
+    ui->list.reverse = false;
+    ui_changed(ui);
+    ui_say(ui, "sorted by %s, %s", ui_order_names[i], "S turns it round");
+}
+
+void ui_open_sort(struct ui *ui)
+{
+    ui_menu_open(ui, &(struct ui_choice){
+                         .title = "Sort by", .n = UI_ORDERS,
+                         .at = (int)ui->list.order, .item = sort_item,
+                         .right = sort_right, .chosen = sort_chosen});
+}

@@ -1,0 +1,236 @@
+/* main: chooses a face.  Verbs go to the command line; a model opens the
+ * screen, a script or plain lines.  This file alone has mutable globals: a
+ * signal handler can reach nothing else. */
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "kernel/kernel.h"
+
+/* OpenBLAS picks its kernels when it is loaded, before us: an old library on
+ * a new processor chooses badly.  The processor is asked, the environment is
+ * corrected, and the program starts again, once: the guard is inherited. */
+static void restart_for_blas(char **argv)
+{
+    const char *type = bd_kernels_coretype();
+    if (!type || getenv("OPENBLAS_CORETYPE") || getenv("BITDIAL_RESTARTED"))
+        return;
+    setenv("BITDIAL_RESTARTED", "1", 1);
+    setenv("OPENBLAS_CORETYPE", type, 1);
+    execv("/proc/self/exe", argv); /* on failure: slower, not wrong */
+}
+
+#ifdef BD_NO_TUI
+
+static int interactive(const struct bd_cli_open *open)
+{
+    if (open->script || open->linear) {
+        fprintf(stderr, "bitdial: built without the screen; the verbs work "
+                        "(bitdial --help)\n");
+        return 2;
+    }
+    return bd_cli_analyze_table(open);
+}
+
+#else
+
+#include "ui.h"
+
+static volatile sig_atomic_t signal_seen;
+static int signal_pipe[2] = {-1, -1};
+static struct wg_restore crash_restore; /* what undoes the screen */
+static struct sigaction winch_before;   /* ncurses' own */
+
+/* ---------------------------------------------------------------- signals */
+static void wake(void)
+{
+    char byte = 1;
+    ssize_t n = write(signal_pipe[1], &byte, 1);
+    (void)n; /* full: awake already */
+}
+
+static void on_leave(int number)
+{
+    signal_seen = number;
+    wake();
+}
+
+/* A change of size may come between draining keys and waiting; the pipe
+ * remembers it. */
+static void on_winch(int number)
+{
+    if (winch_before.sa_handler != SIG_DFL &&
+        winch_before.sa_handler != SIG_IGN && winch_before.sa_handler)
+        winch_before.sa_handler(number);
+    wake();
+}
+
+/* Only write() and tcsetattr() are safe here. */
+static void on_crash(int number)
+{
+    wg_restore_now(&crash_restore);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static int take_signal(void)
+{
+    char bytes[64];
+    while (read(signal_pipe[0], bytes, sizeof bytes) > 0)
+        ;
+    return signal_seen;
+}
+
+static void handle(int number, void (*fn)(int), int flags)
+{
+    struct sigaction sa = {.sa_handler = fn, .sa_flags = flags};
+    sigemptyset(&sa.sa_mask);
+    sigaction(number, &sa, NULL);
+}
+
+static bool open_pipe(void)
+{
+    return pipe2(signal_pipe, O_NONBLOCK | O_CLOEXEC) == 0;
+}
+
+/* Handlers of crashes run on their own stack: the usual one may be what
+ * overflowed. */
+static void watch_crashes(const struct wg_term *term, void *stack,
+                          size_t size)
+{
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT,
+                                SIGQUIT};
+    stack_t alt = {.ss_sp = stack, .ss_size = size};
+    wg_term_restore(term, &crash_restore);
+    sigaltstack(&alt, NULL);
+    for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
+        handle(fatal[i], on_crash, SA_ONSTACK | (int)SA_RESETHAND);
+}
+
+static void unwatch_crashes(void)
+{
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT,
+                                SIGQUIT};
+    for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
+        handle(fatal[i], SIG_DFL, 0);
+}
+
+static void watch_polite(void)
+{
+    handle(SIGINT, on_leave, 0);
+    handle(SIGTERM, on_leave, 0);
+    handle(SIGHUP, on_leave, 0);
+    handle(SIGPIPE, SIG_IGN, 0);
+    sigaction(SIGWINCH, NULL, &winch_before);
+    handle(SIGWINCH, on_winch, SA_RESTART);
+}
+
+/* ------------------------------------------------------------------ faces */
+static int complain(const char *why)
+{
+    fprintf(stderr, "bitdial: %s\n", why);
+    return 2;
+}
+
+static enum wg_colors colors_of(const char *when)
+{
+    if (when && strcmp(when, "never") == 0)
+        return WG_COLORS_NONE;
+    if (when && strcmp(when, "always") == 0)
+        return WG_COLORS_TRUE; /* as much as the terminal has */
+    return WG_COLORS_AUTO;
+}
+
+static int screen_loop(struct bd_session *s, struct wg_term *term,
+                       const struct bd_cli_open *open)
+{
+    char why[200];
+    struct ui ui;
+    struct ui_setup setup = {.session = s, .term = term,
+                             .glyphs = wg_term_glyphs(term)};
+    struct ui_signals sig = {signal_pipe[0], take_signal};
+    (void)open;
+    wg_term_size(term, &setup.w, &setup.h);
+    if (!ui_init(&ui, &setup, why, sizeof why)) {
+        wg_term_close(term);
+        return complain(why);
+    }
+    ui_offer_resume(&ui);
+    int status = ui_loop(&ui, &sig);
+    ui_done(&ui);
+    wg_term_close(term);
+    return status;
+}
+
+static int run_screen(struct bd_session *s, const struct bd_cli_open *open)
+{
+    char why[300];
+    size_t size = 64 * 1024;
+    struct wg_term_opts o = {.theme = open->theme,
+                             .colors = colors_of(open->color),
+                             .ascii = open->ascii, .mouse = !open->nomouse};
+    if (!open_pipe())
+        return complain("no pipe can be opened; too many open files?");
+    struct wg_term *term = wg_term_open(&o, why, sizeof why);
+    if (!term)
+        return complain(why);
+    void *stack = malloc(size);
+    if (stack)
+        watch_crashes(term, stack, size);
+    watch_polite();
+    int status = screen_loop(s, term, open);
+    unwatch_crashes();
+    stack_t off = {.ss_flags = SS_DISABLE};
+    sigaltstack(&off, NULL);
+    free(stack);
+    return status;
+}
+
+static int run_plain(struct bd_session *s, const struct bd_cli_open *open)
+{
+    char why[200];
+    struct ui ui;
+    struct ui_setup setup = {.session = s,
+                             .glyphs = open->ascii ? WG_ASCII : WG_BLOCKS,
+                             .w = open->width, .h = open->height};
+    if (!ui_init(&ui, &setup, why, sizeof why))
+        return complain(why);
+    int status = open->script ? ui_script_run(&ui, open->script)
+                              : ui_linear_run(&ui);
+    ui_done(&ui);
+    return status;
+}
+
+static int interactive(const struct bd_cli_open *open)
+{
+    struct bd_err err = {0};
+    struct bd_session *s = NULL;
+    bool plain = open->script || open->linear;
+    if (!plain && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
+        return bd_cli_analyze_table(open);
+    if (bd_session_open(&s, &open->session, &err) != BD_OK) {
+        fprintf(stderr, "bitdial: %s%s%s\n", err.file,
+                err.file[0] ? ": " : "", err.msg);
+        return err.code == BD_ENOMEM ? 1 : 2;
+    }
+    bd_session_start(s);
+    int status = plain ? run_plain(s, open) : run_screen(s, open);
+    bd_session_close(s);
+    return status;
+}
+
+#endif
+
+int main(int argc, char **argv)
+{
+    struct bd_cli_open open = {0};
+    setlocale(LC_CTYPE, "");
+    restart_for_blas(argv);
+    int status = bd_cli_main(&open, argc, argv);
+    return open.wanted ? interactive(&open) : status;
+}

@@ -1,0 +1,382 @@
+/* screen_layers.c: where do the bits and the damage sit?  The table of
+ * layers; on large terminals the cursor's layer beside it, and the log
+ * below.  The table pulls its cells, so ten thousand layers cost what is on
+ * screen. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ui.h"
+
+enum { WIDE_W = 118, WIDE_H = 30, HUGE_W = 190, HUGE_H = 50, LOG_H = 6,
+       NOISE_W = 6, SPARK_W = 24 };
+
+enum column { C_MARK, C_NAME, C_OP, C_SHAPE, C_W, C_A, C_METHOD, C_PSNR,
+              C_KB, C_NOISE, C_SPARK, C_COLUMNS };
+
+/* Columns leave in the order of `leave`; the name never does. */
+static const struct wg_column columns[C_COLUMNS] = {
+    [C_MARK] = {"", 2, 2, 0, false, false},
+    [C_NAME] = {"layer", 12, 28, 0, false, true},
+    [C_OP] = {"op", 4, 6, 3, false, false},
+    [C_SHAPE] = {"shape", 10, 13, 2, false, false},
+    [C_W] = {"W", 3, 3, 0, true, false},
+    [C_A] = {"A", 3, 3, 0, true, false},
+    [C_METHOD] = {"method", 7, 7, 5, false, false},
+    [C_PSNR] = {"PSNR", 5, 6, 0, true, false},
+    [C_KB] = {"KB", 6, 7, 6, true, false},
+    [C_NOISE] = {"noise", NOISE_W, NOISE_W, 4, false, false},
+    [C_SPARK] = {"weights", 8, 16, 1, false, false},
+};
+
+struct layers {
+    int seen_top, seen_n, seen_h; /* what the session was told last */
+    struct wg_cell spark[SPARK_W]; /* of the cell being drawn */
+};
+
+/* ------------------------------------------------------------ rectangles */
+struct panes {
+    struct wg_rect list, detail, log; /* w or h 0: not there */
+};
+
+static struct panes panes_of(const struct ui *ui, struct wg_rect b)
+{
+    struct panes p = {.list = b};
+    if (b.w < WIDE_W || b.h < WIDE_H || ui->split.zoomed)
+        return p;
+    int list = ui->split.list_w ? ui->split.list_w
+                                : b.w >= HUGE_W ? 100 : 66;
+    if (list > b.w - 40)
+        list = b.w - 40;
+    if (list < 40)
+        list = 40;
+    bool huge = b.w >= HUGE_W && b.h >= HUGE_H - 6;
+    int log = huge ? LOG_H : 0;
+    p.list = (struct wg_rect){b.x, b.y, list, b.h - log};
+    p.detail = (struct wg_rect){b.x + list + 2, b.y, b.w - list - 2,
+                                b.h - log};
+    p.log = (struct wg_rect){b.x, b.y + b.h - log, b.w, log};
+    return p;
+}
+
+/* ----------------------------------------------------------------- cells */
+static void text_cell(struct wg_table_cell *out, enum wg_role role,
+                      const char *text)
+{
+    out->role = role;
+    snprintf(out->text, sizeof out->text, "%s", text);
+}
+
+/* Noise against signal as a bar: 50 dB and better is empty, 5 dB full. */
+static void noise_cell(struct wg_table_cell *out, const struct ui *ui,
+                       const struct bd_layer_view *v)
+{
+    double f = (50 - v->w.sqnr_db) / 45;
+    if (v->fresh == BD_ABSENT || isnan(f) || f <= 0)
+        return;
+    int n = (int)ceil((f > 1 ? 1 : f) * NOISE_W);
+    const char *block = ui->glyphs == WG_ASCII ? "#" : "\xe2\x96\xa0";
+    out->text[0] = 0;
+    for (int i = 0; i < n; i++)
+        strncat(out->text, block, sizeof out->text - strlen(out->text) - 1);
+    out->role = v->fresh == BD_STALE ? WG_STALE
+                : f > 0.78           ? WG_BAD
+                : f > 0.6            ? WG_WARN
+                                     : WG_BAR;
+}
+
+static void spark_cell(struct wg_table_cell *out, struct layers *st,
+                       const struct ui *ui, const struct bd_layer_view *v)
+{
+    if (!v->bins)
+        return;
+    /* Only the middle of the range: tails are visible on screen 2. */
+    int width = 16;
+    wg_spark(st->spark, width, v->bins + 16, BD_VIEW_BINS - 32, ui->glyphs);
+    out->cells = st->spark;
+    out->ncells = width;
+}
+
+static void bits_cell(struct wg_table_cell *out, const struct bd_tensorcfg *c)
+{
+    char text[16];
+    ui_fmt_bits(text, sizeof text, c);
+    text_cell(out, c->bits >= 32 ? WG_DIM : WG_NUMBER, text);
+}
+
+static void name_cells(const struct ui *ui, int layer, enum column col,
+                       const struct bd_layer_view *v,
+                       struct wg_table_cell *out)
+{
+    const struct bd_model *m = bd_session_model(ui->s);
+    const struct bd_layer *l = &m->layer[layer];
+    char text[96];
+    if (col == C_MARK) {
+        snprintf(text, sizeof text, "%s%s", v->failed ? "!" : " ",
+                 ui->list.marked[layer] ? "*" : " ");
+        text_cell(out, v->failed ? WG_BAD : WG_MARK, text);
+    } else if (col == C_NAME) {
+        bd_text_show(out->text, sizeof out->text, l->name, 60);
+        out->role = ui->list.marked[layer] ? WG_MARK : WG_TEXT;
+    } else if (col == C_OP) {
+        bd_text_show(text, sizeof text,
+                     l->node >= 0 ? m->node[l->node].op : "", 8);
+        text_cell(out, WG_DIM, text);
+    } else {
+        bd_shape_text(text, sizeof text, &m->value[l->weight].t);
+        text_cell(out, WG_DIM, text);
+    }
+}
+
+static void cell(void *arg, int row, int col, struct wg_table_cell *out)
+{
+    struct ui *ui = arg;
+    struct layers *st = ui->state[UI_LAYERS];
+    int layer = ui->list.row[row];
+    const struct bd_layercfg *c = &bd_session_cfg(ui->s)->layer[layer];
+    struct bd_layer_view v;
+    char text[32];
+    bd_session_layer(&v, ui->s, layer);
+    switch ((enum column)col) {
+    case C_MARK:
+    case C_NAME:
+    case C_OP:
+    case C_SHAPE:
+        name_cells(ui, layer, (enum column)col, &v, out);
+        break;
+    case C_W:
+        bits_cell(out, &c->w);
+        break;
+    case C_A:
+        bits_cell(out, &c->a);
+        break;
+    case C_METHOD:
+        text_cell(out, c->w.bits < 32 ? WG_TEXT : WG_DIM,
+                  c->w.bits < 32 ? bd_quantizer_at(c->w.quant)->name : "-");
+        break;
+    case C_PSNR:
+        ui_fmt_db(text, sizeof text,
+                  c->w.bits < 32 ? v.fresh : BD_ABSENT, v.w.psnr_db);
+        text_cell(out, ui_fresh_role(v.fresh), text);
+        break;
+    case C_KB:
+        snprintf(text, sizeof text, "%.1f",
+                 (double)bd_stored_bits(bd_session_model(ui->s), layer,
+                                        &c->w) / 8192);
+        text_cell(out, WG_NUMBER, text);
+        break;
+    case C_NOISE:
+        if (c->w.bits < 32)
+            noise_cell(out, ui, &v);
+        break;
+    case C_SPARK:
+        spark_cell(out, st, ui, &v);
+        break;
+    case C_COLUMNS:
+        break;
+    }
+}
+
+/* ----------------------------------------------------------------- table */
+static int sorted_column(const struct ui *ui)
+{
+    static const int col[UI_ORDERS] = {
+        [UI_BY_POSITION] = -1,     [UI_BY_NAME] = C_NAME,
+        [UI_BY_BITS] = C_W,        [UI_BY_ABITS] = C_A,
+        [UI_BY_METHOD] = C_METHOD, [UI_BY_PSNR] = C_PSNR,
+        [UI_BY_NOISE] = C_NOISE,   [UI_BY_SIZE] = C_KB,
+        [UI_BY_PARAMS] = C_SHAPE,
+    };
+    return col[ui->list.order];
+}
+
+static struct wg_table table_of(struct ui *ui)
+{
+    return (struct wg_table){
+        .col = columns, .ncol = C_COLUMNS, .nrow = ui->list.n,
+        .top = ui->list.top, .cursor = ui->list.at,
+        .sort_col = sorted_column(ui), .sort_down = ui->list.reverse,
+        .cell = cell, .arg = ui};
+}
+
+/* Tells the session which layers to compute first, when that changed. */
+static void tell_visible(struct ui *ui, struct layers *st, int h)
+{
+    const struct ui_list *l = &ui->list;
+    if (st->seen_top == l->top && st->seen_n == l->n && st->seen_h == h)
+        return;
+    st->seen_top = l->top;
+    st->seen_n = l->n;
+    st->seen_h = h;
+    int n = l->n - l->top < h ? l->n - l->top : h;
+    if (n > 0)
+        bd_session_visible(ui->s, l->row + l->top, (size_t)n);
+}
+
+static void draw_table(struct ui *ui, struct layers *st, struct wg_rect r)
+{
+    ui_list_scroll(&ui->list, r.h - 1);
+    struct wg_table t = table_of(ui);
+    wg_table_draw(&ui->canvas, r, &t, ui->glyphs);
+    tell_visible(ui, st, r.h - 1);
+    if (ui->list.n == 0)
+        wg_text(&ui->canvas, r, 3, 2, WG_DIM,
+                ui->list.total ? "no layer matches the filter"
+                               : "no quantizable layers in this file");
+}
+
+static void draw_filter(struct ui *ui, struct wg_rect r)
+{
+    if (!ui->list.filter.n || r.h < 1)
+        return;
+    char text[300];
+    snprintf(text, sizeof text, "filter: %s   %d of %d",
+             ui->list.filter.text, ui->list.n, ui->list.total);
+    wg_text(&ui->canvas, r, 1, 0, WG_MATCH, text);
+}
+
+static void draw_log(struct ui *ui, struct wg_rect r)
+{
+    const char *line = NULL;
+    size_t n = bd_session_log(ui->s, 0, &line);
+    if (r.h < 2)
+        return;
+    wg_text(&ui->canvas, r, 1, 0, WG_HEADING, "log");
+    size_t room = (size_t)r.h - 1, from = n > room ? n - room : 0;
+    for (size_t i = from; i < n; i++) {
+        bd_session_log(ui->s, i, &line);
+        wg_text(&ui->canvas, (struct wg_rect){r.x, r.y, r.w - 1, r.h}, 1,
+                (int)(i - from) + 1, WG_DIM, line ? line : "");
+    }
+}
+
+static void draw_divider(struct ui *ui, struct wg_rect r)
+{
+    uint32_t ch = ui->glyphs == WG_ASCII ? '|' : 0x2502;
+    for (int y = 0; y < r.h; y++)
+        wg_put(&ui->canvas, r, 0, y,
+               (struct wg_cell){ch, 0, WG_FRAME, WG_TEXT});
+}
+
+static void draw(struct ui *ui, void *state, struct wg_rect body)
+{
+    struct panes p = panes_of(ui, body);
+    struct wg_rect list = p.list;
+    if (ui->list.filter.n) { /* the filter stands where it acts */
+        draw_filter(ui, (struct wg_rect){list.x, list.y + list.h - 1,
+                                         list.w, 1});
+        list.h--;
+    }
+    draw_table(ui, state, list);
+    if (p.detail.w > 0 && ui->list.at >= 0) {
+        draw_divider(ui, (struct wg_rect){p.detail.x - 1, p.detail.y, 1,
+                                          p.detail.h});
+        ui_detail_draw(ui, p.detail, ui->list.cur);
+    }
+    if (p.log.h > 0)
+        draw_log(ui, p.log);
+}
+
+/* --------------------------------------------------------------- actions */
+static void resize_split(struct ui *ui, int by)
+{
+    struct panes p = panes_of(ui, ui->frame.body);
+    if (p.detail.w == 0) {
+        ui_say(ui, "the list stands alone below %dx%d", WIDE_W + 2, 40);
+        return;
+    }
+    ui->split.list_w = p.list.w + by;
+    if (ui->split.list_w < 40)
+        ui->split.list_w = 40;
+    if (ui->split.list_w > ui->frame.body.w - 40)
+        ui->split.list_w = ui->frame.body.w - 40;
+}
+
+static bool action(struct ui *ui, void *state, enum ui_action a, int count)
+{
+    (void)state;
+    (void)count;
+    switch ((int)a) {
+    case UI_OPEN:
+        if (ui->list.at >= 0)
+            ui_goto(ui, UI_LAYER, true);
+        return true;
+    case UI_ZOOM:
+        ui->split.zoomed = !ui->split.zoomed;
+        return true;
+    case UI_NARROWER:
+        return resize_split(ui, -4), true;
+    case UI_WIDER:
+        return resize_split(ui, 4), true;
+    default:
+        return false;
+    }
+}
+
+static void sort_by_column(struct ui *ui, int col)
+{
+    static const int order[C_COLUMNS] = {
+        [C_MARK] = UI_BY_POSITION, [C_NAME] = UI_BY_NAME,
+        [C_OP] = UI_BY_POSITION,   [C_SHAPE] = UI_BY_PARAMS,
+        [C_W] = UI_BY_BITS,        [C_A] = UI_BY_ABITS,
+        [C_METHOD] = UI_BY_METHOD, [C_PSNR] = UI_BY_PSNR,
+        [C_KB] = UI_BY_SIZE,       [C_NOISE] = UI_BY_NOISE,
+        [C_SPARK] = UI_BY_POSITION,
+    };
+    enum ui_order to = (enum ui_order)order[col];
+    if (to == ui->list.order)
+        ui->list.reverse = !ui->list.reverse;
+    else
+        ui->list.reverse = false;
+    ui->list.order = to;
+    ui_changed(ui);
+}
+
+/* The wheel over a W cell turns its bits, elsewhere it moves the cursor. */
+static void wheel(struct ui *ui, int row, int col, int dir)
+{
+    if (row >= 0 && col == C_W) {
+        ui_list_to_row(&ui->list, row);
+        ui_do(ui, dir < 0 ? UI_BITS_UP : UI_BITS_DOWN, 1);
+    } else {
+        ui_list_move(&ui->list, 3 * dir);
+    }
+}
+
+static void mouse(struct ui *ui, void *state, struct wg_rect body,
+                  struct wg_mouse m)
+{
+    (void)state;
+    struct wg_table t = table_of(ui);
+    int col = -1;
+    int row = wg_table_hit(&t, panes_of(ui, body).list, m.x, m.y, &col);
+    if (m.what == WG_WHEEL_UP || m.what == WG_WHEEL_DOWN) {
+        wheel(ui, row, col, m.what == WG_WHEEL_UP ? -1 : 1);
+    } else if (row == -1 && col >= 0) {
+        sort_by_column(ui, col);
+    } else if (row >= 0) {
+        bool again = row == ui->list.at;
+        ui_list_to_row(&ui->list, row);
+        if (m.what == WG_CTRL_CLICK)
+            ui_list_mark(&ui->list, ui->list.cur,
+                         !ui->list.marked[ui->list.cur]);
+        else if (again && col == C_METHOD)
+            ui_do(ui, UI_METHOD, 1);
+        else if (again && col == C_NAME)
+            ui_do(ui, UI_OPEN, 1);
+    }
+}
+
+static const struct ui_key_label keys[] = {
+    {UI_HELP, "help"},     {UI_OPEN, "look"},      {UI_BITS_UP, "more"},
+    {UI_BITS_DOWN, "less"}, {UI_BITS, "bits"},     {UI_METHOD, "method"},
+    {UI_MARK, "mark"},     {UI_SORT, "sort"},      {UI_FIND, "find"},
+    {UI_FILTER, "filter"}, {UI_UNDO, "undo"},      {UI_COMMAND, "command"},
+    {UI_CLIP, "clip"},     {UI_QUIT, "quit"},      {UI_NONE, NULL},
+};
+
+const struct ui_screen ui_screen_layers = {
+    .key = "1", .name = "Layers", .on = ON_LAYERS,
+    .state_size = sizeof(struct layers), .keys = keys,
+    .draw = draw, .action = action, .mouse = mouse,
+};

@@ -1,0 +1,14 @@
+/* screens.c: the screens that exist, in the order of their tabs. */
+#include "screen.h"
+
+static const struct ui_screen *const screens[UI_SCREENS] = {
+    [UI_LAYERS] = &ui_screen_layers,
+    [UI_LAYER] = &ui_screen_layer,
+    [UI_CHANNELS] = &ui_screen_channels,
+    [UI_EXPORT] = &ui_screen_export,
+};
+
+const struct ui_screen *ui_screen_at(enum ui_screen_id id)
+{
+    return screens[id];
+}
