@@ -258,7 +258,7 @@ static char role_letter(unsigned role)
         unsigned n = role & 31;
         return (char)(n < 10 ? '0' + n : 'a' + n - 10);
     }
-    return role < 26 ? (char)('A' + role) : '?';
+    return role < 26 ? (char)('A' + role) : '*';
 }
 
 enum plane { PLANE_TEXT, PLANE_FG, PLANE_BG };

@@ -159,7 +159,9 @@ static void draw_overlay(const struct plot *p)
             sum += count_at(p, h->quant_bins, end++);
         }
         double mean = sum / (end - x);
-        for (int i = x; i < end && mean > 0; i++) {
+        /* a step too low to see would only thicken the axis */
+        bool seen = height_of(p, mean) * p->bars.h * 16 >= 1;
+        for (int i = x; i < end && seen; i++) {
             draw_step(p, i, height_of(p, mean),
                       height_of(p, count_at(p, h->bins, i)));
         }
@@ -270,7 +272,7 @@ static void draw_numbers(const struct plot *p)
 {
     const struct wg_hist *h = p->h;
     double span = h->hi - h->lo;
-    double step = wg_nice_step(span, p->bars.w / 11 > 1 ? p->bars.w / 11 : 1);
+    double step = wg_nice_step(span, p->bars.w / 8);
     int from = 0;
 
     if (!(span > 0) || !isfinite(span)) {

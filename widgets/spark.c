@@ -1,6 +1,9 @@
 /* A histogram in one line of cells, for table rows. */
 #include "wg_priv.h"
 
+/* An eighth stays free, or rows would melt into one column. */
+enum { TALLEST = 7 };
+
 uint32_t wg_eighth(int n, enum wg_glyphs g)
 {
     /* ASCII has four heights: a line, a dot, two dots, full. */
@@ -42,8 +45,8 @@ void wg_spark(struct wg_cell *out, int w, const int64_t *bins, int nbins,
     }
     for (int x = 0; x < w; x++) {
         double v = nbins > 0 && most > 0 ? cell_count(bins, nbins, x, w) : 0;
-        int n = v > 0 ? (int)(v / most * 8 + 0.5) : 0;
+        int n = v > 0 ? (int)(v / most * TALLEST + 0.5) : 0;
         n = v > 0 && n == 0 ? 1 : n; /* what exists is seen */
-        out[x] = (struct wg_cell){wg_eighth(n, g), 0, WG_BAR, WG_TEXT};
+        out[x] = (struct wg_cell){wg_eighth(n, g), 0, WG_SPARK, WG_TEXT};
     }
 }

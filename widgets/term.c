@@ -108,10 +108,16 @@ static enum wg_colors offered_colors(void)
                           : WG_COLORS_NONE;
 }
 
+/* NO_COLOR speaks for those who did not ask on the command line. */
+static enum wg_colors asked_colors(const struct wg_term_opts *o)
+{
+    bool none = o->colors == WG_COLORS_AUTO && env_set("NO_COLOR");
+    return none ? WG_COLORS_NONE : o->colors;
+}
+
 static enum wg_colors resolve_colors(enum wg_colors asked)
 {
-    if (asked == WG_COLORS_NONE ||
-        (asked == WG_COLORS_AUTO && env_set("NO_COLOR")) || !has_colors()) {
+    if (asked == WG_COLORS_NONE || !has_colors()) {
         return WG_COLORS_NONE;
     }
     start_color();
@@ -162,11 +168,12 @@ static void forget_pairs(struct wg_term *t)
     }
 }
 
-static bool start_curses(struct wg_term *t, char *why, size_t cap)
+static bool start_curses(struct wg_term *t, enum wg_colors asked, char *why,
+                         size_t cap)
 {
     const char *term = getenv("TERM");
 
-    t->screen = newterm(NULL, stdout, stdin);
+    t->screen = wg_term_newterm(asked);
     if (!t->screen) {
         snprintf(why, cap,
                  "the terminal type '%.40s' (TERM) is not known here; "
@@ -239,13 +246,13 @@ struct wg_term *wg_term_open(const struct wg_term_opts *o, char *why,
         return fail(t, why, cap,
                     "standard input and output must be a terminal");
     }
-    if (!start_curses(t, why, cap)) {
+    if (!start_curses(t, asked_colors(o), why, cap)) {
         return fail(t, why, cap, NULL);
     }
     if (!prepare_curses(t)) {
         return fail(t, why, cap, "no memory for the screen");
     }
-    t->colors = resolve_colors(o->colors);
+    t->colors = resolve_colors(asked_colors(o));
     t->ascii = o->ascii || plain_terminal();
     t->mouse_on = o->mouse;
     t->cursor = -1;
@@ -479,28 +486,37 @@ void wg_term_suspend(struct wg_term *t)
     wg_term_resume(t);
 }
 
-void wg_term_copy(struct wg_term *t, const char *text)
+size_t wg_base64(char *out, const unsigned char *in, size_t n)
 {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t n = strnlen(text, 74000); /* terminals refuse more */
-    char *out = malloc(n / 3 * 4 + 32), *p = out;
+    char *p = out;
 
-    if (!out) {
-        return;
-    }
-    p += sprintf(p, "\033]52;c;");
     for (size_t i = 0; i < n; i += 3) {
         unsigned v = 0;
         for (size_t k = 0; k < 3; k++) {
-            v = v << 8 | (i + k < n ? (unsigned char)text[i + k] : 0);
+            v = v << 8 | (i + k < n ? in[i + k] : 0u);
         }
         *p++ = digit[v >> 18];
         *p++ = digit[v >> 12 & 63];
         *p++ = i + 1 < n ? digit[v >> 6 & 63] : '=';
         *p++ = i + 2 < n ? digit[v & 63] : '=';
     }
-    *p++ = '\a';
-    wg_term_write(t->out, out, (size_t)(p - out));
+    *p = '\0';
+    return (size_t)(p - out);
+}
+
+void wg_term_copy(struct wg_term *t, const char *text)
+{
+    size_t n = strnlen(text, 74000); /* terminals refuse more */
+    char *out = malloc(n / 3 * 4 + 32);
+
+    if (!out) {
+        return;
+    }
+    size_t len = (size_t)sprintf(out, "\033]52;c;");
+    len += wg_base64(out + len, (const unsigned char *)text, n);
+    out[len++] = '\a';
+    wg_term_write(t->out, out, len);
     free(out);
 }

@@ -35,6 +35,10 @@ struct wg_term {
 /* Takes over the size of the terminal; true when it changed. */
 bool wg_term_sync_size(struct wg_term *t);
 void wg_term_define_keys(void);
+/* newterm(), with 24-bit colours where asked for or announced. */
+SCREEN *wg_term_newterm(enum wg_colors asked);
+/* NUL-ended; returns the length. */
+size_t wg_base64(char *out, const unsigned char *in, size_t n);
 void wg_term_write(int fd, const char *bytes, size_t n);
 
 #endif

@@ -19,7 +19,7 @@
 
 #include <string.h>
 
-enum { NROLES = WG_ACCENT + 1, STEPS = 32 };
+enum { NROLES = WG_SPARK + 1, STEPS = 32 };
 enum { B = WG_A_BOLD, D = WG_A_DIM, U = WG_A_UNDER, R = WG_A_REV };
 
 struct style {
@@ -46,7 +46,7 @@ static const struct style dark[NROLES] = {
     [WG_DIM] = {0x8b93a1, -1, 8, -1, 0, 0},
     [WG_TITLE] = {-1, -1, -1, -1, B, 0},
     [WG_TAB] = {0xa3abb8, -1, -1, -1, 0, 0},
-    [WG_TAB_ACTIVE] = {0xeef2f8, 0x34507a, 15, 4, B, 0},
+    [WG_TAB_ACTIVE] = {0xeef2f8, 0x1f5a86, 15, 4, B, 0},
     [WG_HEADING] = {0x8fa6c6, -1, 6, -1, 0, 0},
     [WG_CURSOR] = {-1, 0x2b3547, -1, 8, 0, 0},
     [WG_MARK] = {0xe8b55f, -1, 3, -1, B, 0},
@@ -54,7 +54,7 @@ static const struct style dark[NROLES] = {
     [WG_WARN] = {0xe8b55f, -1, 3, -1, 0, 0},
     [WG_BAD] = {0xf0877a, -1, 9, -1, B, 0},
     [WG_STALE] = {0x8b93a1, -1, 8, -1, 0, 0},
-    [WG_PARTIAL] = {0xb4c4da, -1, -1, -1, 0, 0},
+    [WG_PARTIAL] = {0xb0cbf0, -1, -1, -1, 0, 0},
     [WG_NUMBER] = {-1, -1, -1, -1, 0, 0},
     [WG_BAR] = {0x6f9fd8, 0x6f9fd8, 12, 12, 0, 0},
     [WG_BAR_ALT] = {0xf0a35e, 0xf0a35e, 11, 11, 0, 0},
@@ -68,6 +68,7 @@ static const struct style dark[NROLES] = {
     [WG_FRAME] = {0x69717e, -1, 8, -1, 0, 0},
     [WG_MATCH] = {0xe8b55f, -1, 11, -1, U, 0},
     [WG_ACCENT] = {0x86b1ee, -1, 12, -1, B, 0},
+    [WG_SPARK] = {0x5f87af, -1, 4, -1, 0, 0},
 };
 
 static const struct style light[NROLES] = {
@@ -97,6 +98,7 @@ static const struct style light[NROLES] = {
     [WG_FRAME] = {0x8d95a1, -1, 8, -1, 0, 0},
     [WG_MATCH] = {0x9a5b00, -1, 5, -1, U, 0},
     [WG_ACCENT] = {0x1f5fb5, -1, 4, -1, B, 0},
+    [WG_SPARK] = {0x7f9cc4, -1, 4, -1, 0, 0},
 };
 
 /* Nothing is grey; what matters is bold, underlined or reversed as well. */
@@ -127,6 +129,7 @@ static const struct style high[NROLES] = {
     [WG_FRAME] = {-1, -1, -1, -1, 0, 0},
     [WG_MATCH] = {0xffd75f, -1, 11, -1, B | U, 0},
     [WG_ACCENT] = {0x87d7ff, -1, 14, -1, B, 0},
+    [WG_SPARK] = {0x87d7ff, -1, 14, -1, 0, 0},
 };
 
 static const struct style mono[NROLES] = {
@@ -156,6 +159,7 @@ static const struct style mono[NROLES] = {
     [WG_FRAME] = {-1, -1, -1, -1, D, 0},
     [WG_MATCH] = {-1, -1, -1, -1, B | U, 0},
     [WG_ACCENT] = {-1, -1, -1, -1, B, 0},
+    [WG_SPARK] = {-1, -1, -1, -1, 0, 0},
 };
 
 /* ---------------------------------------------------------------- scales */
