@@ -98,8 +98,10 @@ const char *bd_node_str(const struct bd_node *n, const char *name,
 int bd_model_find_layer(const struct bd_model *m, const char *name); /* -1 */
 int bd_model_find_value(const struct bd_model *m, const char *name); /* -1 */
 
-/* The defaults a sidecar MODEL.bitdial.json names; strings live in the arena
- * given.  Absent file: everything NULL and BD_OK. */
+/* The defaults a sidecar names: MODEL.onnx.bitdial.json or, if that is absent,
+ * MODEL.bitdial.json.  Strings live in the arena given; labels and data are
+ * already joined with the model's folder.  Absent file: everything NULL and
+ * BD_OK. */
 struct bd_sidecar {
     const char *preprocess; /* preset or list as --preprocess takes it */
     const char *labels, *arch, *data;
