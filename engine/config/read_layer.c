@@ -149,7 +149,7 @@ static bool parse_rule(struct bd_tensorcfg *t, const char *rule)
     for (int i = 0; bd_clip_names[i]; i++)
         if (strcmp(rule, bd_clip_names[i]) == 0) {
             t->clip = (uint8_t)i;
-            t->clip_value = i == BD_CLIP_PERCENTILE ? 99.9f : 0.0f;
+            t->clip_value = 0; /* a percentile's own default, 99.9 */
             return true;
         }
     const char *stem = bd_clip_names[BD_CLIP_PERCENTILE];

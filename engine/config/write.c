@@ -34,8 +34,10 @@ static void put_clip(struct bd_json *j, const struct bd_tensorcfg *t,
     flat_obj(j, "clip");
     if (t->clip == BD_CLIP_PERCENTILE) {
         /* The number belongs to the rule's name, as on the command line. */
-        bd_str_printf(&s, "percentile%.9g", (double)t->clip_value);
-        bd_json_str(j, "rule", s.s ? s.s : "percentile99.9");
+        bd_str_puts(&s, bd_clip_names[BD_CLIP_PERCENTILE]);
+        if (t->clip_value > 0) /* 0 = the rule's own default */
+            bd_str_printf(&s, "%.9g", (double)t->clip_value);
+        bd_json_str(j, "rule", s.s ? s.s : "percentile");
         bd_str_done(&s);
     } else {
         bd_text_show(rule, sizeof rule, bd_clip_names[t->clip], 0);

@@ -55,6 +55,10 @@ enum bd_fresh {
 enum { BD_VIEW_BINS = 128 };
 struct bd_layer_view { /* borrowed until the next collect or edit */
     enum bd_fresh fresh;           /* of `w` */
+    bool w_full;                   /* else only mse, psnr_db, sqnr_db, peak,
+                                      clip and n of `w` are of the present
+                                      configuration (answered by the index);
+                                      the rest follows within moments */
     struct bd_error_stats w;       /* weight error under the configuration */
     const struct bd_stats *stats;  /* of the weights; NULL = not yet */
     const int64_t *bins;           /* [BD_VIEW_BINS] over [-absmax, absmax] */

@@ -1,0 +1,43 @@
+/* Quantizing one layer's input, judged on the statistics of calibration. */
+#include "session/session_priv.h"
+
+#include <math.h>
+
+/* Squared error of a fitted grid, from the bucket counts. */
+static bd_status grid_error(double *err2, const struct bd_actstat *s,
+                            const struct bd_qparam *p, struct bd_err *err)
+{
+    size_t n = p->q->levels(NULL, 0, p);
+    double *buf = bd_alloc(2 * n, sizeof *buf);
+    if (!buf)
+        return bd_fail(err, BD_ENOMEM, "out of memory for %zu levels", n);
+    p->q->levels(buf, n, p);
+    double *cuts = NULL;
+    if (p->q->cuts && n > 1) {
+        cuts = buf + n;
+        p->q->cuts(cuts, n - 1, p);
+    }
+    *err2 = n > 0 ? bd_actstat_error(s, buf, cuts, n) : 0;
+    bd_free(buf);
+    return BD_OK;
+}
+
+bd_status bd_acts_error(struct bd_act_error *out, const struct bd_actstat *s,
+                        float learned, const struct bd_tensorcfg *cfg,
+                        struct bd_err *err)
+{
+    struct bd_act_error a = {.digest = bd_tensorcfg_digest(cfg),
+                             .psnr_db = INFINITY, .sqnr_db = INFINITY};
+    double err2 = 0, n = (double)bd_actstat_count(s);
+    bd_status st = bd_calib_acts(&a.p, s, learned, cfg, err);
+    if (st == BD_OK)
+        st = grid_error(&err2, s, &a.p, err);
+    if (st != BD_OK)
+        return st;
+    if (n > 0) {
+        a.psnr_db = bd_psnr_db(bd_actstat_absmax(s), err2 / n);
+        a.sqnr_db = bd_sqnr_db(bd_actstat_sumsq(s) / n, err2 / n);
+    }
+    *out = a;
+    return BD_OK;
+}

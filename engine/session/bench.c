@@ -1,0 +1,349 @@
+/* Running images: calibration once, float logits once, then the accuracy of
+ * one configuration after another on a runner that keeps what the last run
+ * left in its caches.
+ *
+ * Order of steps is fixed (calibrate, float, accuracy) and each does nothing
+ * when it was done, so a cancelled job loses at most its own step.  Results
+ * are written under `turn`, then published by a flag with release order; the
+ * readers on other threads look at the flag first. */
+#include "session/session_priv.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char out_of_memory[] = "out of memory for the evaluation";
+
+/* ---------------------------------------------------------- life and death */
+
+static bd_status open_runner(struct bd_runner **out, struct bd_pixels **px,
+                             const struct bd_bench_opts *o,
+                             const struct bd_data *d, int64_t range[2],
+                             struct bd_err *err)
+{
+    if (bd_pixels_new(px, o, d, range[0], range[1]) != BD_OK)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    struct bd_source src = {.fetch = bd_pixels_fetch, .arg = *px,
+                            .images = range[1]};
+    return bd_runner_new(out, o->m, o->pool, &src, o->memory, err);
+}
+
+static bd_status open_labels(struct bd_bench *b, struct bd_err *err)
+{
+    b->label = bd_alloc((size_t)b->o.images, sizeof *b->label);
+    if (!b->label)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    for (int64_t i = 0; i < b->o.images; i++)
+        b->label[i] = bd_data_label(b->o.data, b->o.first + i);
+    return BD_OK;
+}
+
+static bd_status open_logits(struct bd_bench *b, struct bd_err *err)
+{
+    size_t n;
+    b->outputs = bd_runner_outputs(b->runner);
+    if (b->outputs > 0 && bd_mul(&n, (size_t)b->outputs, (size_t)b->o.images)) {
+        b->logits = bd_alloc(n, sizeof *b->logits);
+        b->float_logits = bd_alloc(n, sizeof *b->float_logits);
+    }
+    return b->logits && b->float_logits
+               ? BD_OK
+               : bd_fail(err, BD_ENOMEM, out_of_memory);
+}
+
+bd_status bd_bench_new(struct bd_bench **out, const struct bd_bench_opts *o,
+                       struct bd_err *err)
+{
+    struct bd_bench *b = bd_calloc(1, sizeof *b);
+    if (!b)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    b->o = *o;
+    pthread_mutex_init(&b->turn, NULL);
+    atomic_init(&b->calibrated, false);
+    atomic_init(&b->float_done, false);
+    int64_t range[2] = {o->first, o->images};
+    bd_status st =
+        open_runner(&b->runner, &b->pixels, o, o->data, range, err);
+    if (st == BD_OK && o->calib != o->data) {
+        int64_t first[2] = {0, o->calib_images};
+        st = open_runner(&b->calib, &b->calib_pixels, o, o->calib, first,
+                         err);
+    } else {
+        b->calib = b->runner;
+    }
+    if (st == BD_OK)
+        st = open_labels(b, err);
+    if (st == BD_OK)
+        st = open_logits(b, err);
+    if (st != BD_OK) {
+        bd_bench_free(b);
+        return st;
+    }
+    *out = b;
+    return BD_OK;
+}
+
+static void free_stats(struct bd_actstat **s, size_t n)
+{
+    for (size_t i = 0; s && i < n; i++)
+        bd_actstat_free(s[i]);
+    bd_free(s);
+}
+
+void bd_bench_free(struct bd_bench *b)
+{
+    if (!b)
+        return;
+    if (b->calib != b->runner)
+        bd_runner_free(b->calib);
+    bd_runner_free(b->runner);
+    bd_pixels_free(b->pixels);
+    bd_pixels_free(b->calib_pixels);
+    free_stats(b->stat, b->o.m->nlayers);
+    bd_free(b->label);
+    bd_free(b->logits);
+    bd_free(b->float_logits);
+    pthread_mutex_destroy(&b->turn);
+    bd_free(b);
+}
+
+const struct bd_runner *bd_bench_runner(const struct bd_bench *b)
+{
+    return b->runner;
+}
+
+const struct bd_actstat *bd_bench_stat(const struct bd_bench *b, int layer)
+{
+    return atomic_load_explicit(&b->calibrated, memory_order_acquire)
+               ? b->stat[layer]
+               : NULL;
+}
+
+const struct bd_net_eval *bd_bench_float_eval(const struct bd_bench *b)
+{
+    return atomic_load_explicit(&b->float_done, memory_order_acquire)
+               ? &b->float_eval
+               : NULL;
+}
+
+/* ------------------------------------------------------------ calibration */
+
+static bool new_stats(struct bd_actstat ***out, size_t n)
+{
+    struct bd_actstat **s = bd_calloc(n, sizeof *s);
+    *out = s;
+    for (size_t i = 0; s && i < n; i++)
+        if (!(s[i] = bd_actstat_new()))
+            return false;
+    return s != NULL;
+}
+
+static void observe(void *arg, int layer, const struct bd_tensor *in,
+                    const struct bd_tensor *out)
+{
+    struct bd_actstat **s = arg;
+    (void)out;
+    bd_actstat_add(s[layer], in->f, (size_t)bd_tensor_count(in));
+}
+
+/* Each worker counts for itself; merging counts is independent of who saw
+ * which image. */
+static bd_status collect_stats(struct bd_bench *b, void **per,
+                               int workers, struct bd_ctl *ctl,
+                               struct bd_err *err)
+{
+    size_t n = b->o.m->nlayers;
+    bd_status st = BD_OK;
+    for (int w = 0; w < workers && st == BD_OK; w++) {
+        struct bd_actstat **s;
+        if (!new_stats(&s, n))
+            st = bd_fail(err, BD_ENOMEM, out_of_memory);
+        per[w] = s;
+    }
+    if (st != BD_OK)
+        return st;
+    float *scratch = bd_alloc((size_t)(b->o.calib_images * b->outputs),
+                              sizeof *scratch);
+    if (!scratch)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    struct bd_runner_run run = {.images = b->o.calib_images,
+                                .observe = observe, .observe_arg = per,
+                                .no_cache = true};
+    st = bd_runner_run(b->calib, &run, scratch, ctl, err);
+    bd_free(scratch);
+    return st;
+}
+
+static bd_status calibrate(struct bd_bench *b, struct bd_ctl *ctl,
+                           struct bd_err *err)
+{
+    size_t n = b->o.m->nlayers;
+    int workers = bd_pool_threads(b->o.pool);
+    void **per = bd_calloc((size_t)workers, sizeof *per);
+    if (!per)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    bd_status st = collect_stats(b, per, workers, ctl, err);
+    struct bd_actstat **sum = per[0];
+    for (int w = 1; w < workers && st == BD_OK; w++)
+        for (size_t i = 0; i < n; i++)
+            bd_actstat_merge(sum[i], ((struct bd_actstat **)per[w])[i]);
+    if (st == BD_OK) {
+        b->stat = sum;
+        per[0] = NULL;
+        atomic_store_explicit(&b->calibrated, true, memory_order_release);
+    }
+    for (int w = 0; w < workers; w++)
+        free_stats(per[w], n);
+    bd_free(per);
+    return st;
+}
+
+static bd_status need_calibration(struct bd_bench *b, struct bd_ctl *ctl,
+                                  struct bd_err *err)
+{
+    if (atomic_load(&b->calibrated))
+        return BD_OK;
+    return calibrate(b, ctl, err);
+}
+
+bd_status bd_bench_calibrate(struct bd_bench *b, struct bd_ctl *ctl,
+                             struct bd_err *err)
+{
+    pthread_mutex_lock(&b->turn);
+    bd_status st = need_calibration(b, ctl, err);
+    pthread_mutex_unlock(&b->turn);
+    return st;
+}
+
+/* ------------------------------------------------------- partial accuracy */
+
+struct tally { /* what the chunks of a run add up to */
+    struct bd_bench *b;
+    struct bd_ctl *ctl;
+    uint64_t digest;
+    struct bd_net_eval sum; /* images, right1, right5 so far */
+    double loss;
+    int64_t posted_ns;
+};
+
+static void post_partial(struct tally *t)
+{
+    struct bd_acc_answer *a = bd_alloc(1, sizeof *a);
+    if (!a)
+        return;
+    *a = (struct bd_acc_answer){t->digest, t->sum};
+    struct bd_net_eval *e = &a->eval;
+    double n = (double)e->images;
+    e->top1 = (double)e->right1 / n;
+    e->top5 = (double)e->right5 / n;
+    e->loss = t->loss / n;
+    e->kl = e->agreement = NAN;
+    bd_wilson(&e->ci_lo, &e->ci_hi, e->right1, e->images);
+    if (!bd_ctl_post(t->ctl, a))
+        bd_free(a);
+}
+
+/* Serialised by the runner.  The partial numbers depend on which chunks came
+ * first; the final ones are computed afresh over all images in order. */
+static void chunk_done(void *arg, int64_t first, int64_t n, const float *out)
+{
+    struct tally *t = arg;
+    struct bd_net_eval e;
+    bd_eval_logits(&e, out, NULL, t->b->label + first, n, t->b->outputs);
+    t->sum.images += n;
+    t->sum.right1 += e.right1;
+    t->sum.right5 += e.right5;
+    t->loss += e.loss * (double)n;
+    int64_t now = bd_now_ns();
+    if (t->sum.images < t->sum.total && now - t->posted_ns > 50000000) {
+        t->posted_ns = now;
+        post_partial(t);
+    }
+}
+
+static bd_status run_all(struct bd_bench *b, struct tally *t,
+                         const struct bd_qlayer *q, float *logits,
+                         struct bd_err *err)
+{
+    struct bd_runner_run run = {.q = q, .chunk = chunk_done, .arg = t};
+    t->b = b;
+    t->sum.total = b->o.images;
+    t->posted_ns = bd_now_ns();
+    return bd_runner_run(b->runner, &run, logits, t->ctl, err);
+}
+
+/* ------------------------------------------------------------------ float */
+
+static bd_status need_float(struct bd_bench *b, struct bd_ctl *ctl,
+                            struct bd_err *err)
+{
+    if (atomic_load(&b->float_done))
+        return BD_OK;
+    struct tally t = {.ctl = ctl};
+    bd_status st = run_all(b, &t, NULL, b->float_logits, err);
+    if (st != BD_OK)
+        return st;
+    bd_eval_logits(&b->float_eval, b->float_logits, b->float_logits, b->label,
+                   b->o.images, b->outputs);
+    b->float_eval.total = b->o.images;
+    atomic_store_explicit(&b->float_done, true, memory_order_release);
+    return BD_OK;
+}
+
+bd_status bd_bench_float(struct bd_bench *b, struct bd_ctl *ctl,
+                         struct bd_err *err)
+{
+    pthread_mutex_lock(&b->turn);
+    bd_status st = need_float(b, ctl, err);
+    pthread_mutex_unlock(&b->turn);
+    return st;
+}
+
+/* --------------------------------------------------------------- accuracy */
+
+static bool quantizes_acts(const struct bd_bitcfg *cfg)
+{
+    for (size_t i = 0; i < cfg->n; i++)
+        if (!bd_session_is_float(&cfg->layer[i].a))
+            return true;
+    return false;
+}
+
+static bd_status run_quantized(struct bd_acc_answer *out, struct bd_bench *b,
+                               const struct bd_bitcfg *cfg,
+                               struct bd_ctl *ctl, struct bd_err *err)
+{
+    struct bd_qrun r;
+    bd_status st = bd_qrun_init(&r, b, cfg, ctl, err);
+    if (st != BD_OK)
+        return st;
+    if (!r.any) {
+        out->eval = b->float_eval;
+    } else {
+        struct tally t = {.ctl = ctl, .digest = out->digest};
+        st = run_all(b, &t, r.q, b->logits, err);
+        if (st == BD_OK)
+            bd_eval_logits(&out->eval, b->logits, b->float_logits, b->label,
+                           b->o.images, b->outputs);
+        out->eval.total = b->o.images;
+    }
+    bd_qrun_done(&r);
+    return st;
+}
+
+bd_status bd_bench_accuracy(struct bd_acc_answer *out, struct bd_bench *b,
+                            const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
+                            struct bd_err *err)
+{
+    struct bd_acc_answer a = {.digest = bd_bitcfg_digest(cfg)};
+    pthread_mutex_lock(&b->turn);
+    bd_status st =
+        quantizes_acts(cfg) ? need_calibration(b, ctl, err) : BD_OK;
+    if (st == BD_OK)
+        st = need_float(b, ctl, err);
+    if (st == BD_OK)
+        st = run_quantized(&a, b, cfg, ctl, err);
+    pthread_mutex_unlock(&b->turn);
+    if (st == BD_OK)
+        *out = a;
+    return st;
+}

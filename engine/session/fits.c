@@ -1,0 +1,318 @@
+/* Fitted weights, built once per layer and choice, then shared.  Both lanes
+ * come here: the fast one for the error of an edited layer, the eval one for
+ * the quantized weights of all layers.
+ *
+ * Two kinds of lock.  A layer's `build` is held while something of that layer
+ * is computed, so that the second comer waits for the first instead of doing
+ * the work again.  `lock` is held for moments, to publish or look up; the
+ * interface's thread takes only that one.  What is published never changes,
+ * except that quantized values of long unused fits are dropped while nobody
+ * holds a reference. */
+#include "session/session_priv.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    KEEP_FITS = 16,  /* per layer: the widths of one or two methods */
+    KEEP_VALUES = 2  /* of those, with their quantized weights */
+};
+
+struct slot {
+    pthread_mutex_t build;
+    struct bd_basic *basic;
+    struct bd_fit *fit[KEEP_FITS]; /* newest first */
+    int n;
+};
+
+struct bd_fits {
+    const struct bd_model *m;
+    pthread_mutex_t lock;
+    struct slot *slot; /* [nlayers] */
+};
+
+bool bd_session_is_float(const struct bd_tensorcfg *t)
+{
+    return t->bits == 32 && !t->channel;
+}
+
+bd_status bd_fits_new(struct bd_fits **out, const struct bd_model *m,
+                      struct bd_err *err)
+{
+    struct bd_fits *f = bd_calloc(1, sizeof *f);
+    struct slot *slot = bd_calloc(m->nlayers, sizeof *slot);
+    if (!f || !slot) {
+        bd_free(f);
+        bd_free(slot);
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    }
+    f->m = m;
+    f->slot = slot;
+    pthread_mutex_init(&f->lock, NULL);
+    for (size_t i = 0; i < m->nlayers; i++)
+        pthread_mutex_init(&slot[i].build, NULL);
+    *out = f;
+    return BD_OK;
+}
+
+/* ---------------------------------------------------------------- the end */
+
+static void free_fit(struct bd_fit *f)
+{
+    if (!f)
+        return;
+    bd_qset_done(&f->set);
+    if (f->cfg.channel)
+        bd_chanbits_unref(f->cfg.channel);
+    bd_free(f->values);
+    bd_free(f);
+}
+
+void bd_fits_free(struct bd_fits *f)
+{
+    if (!f)
+        return;
+    for (size_t i = 0; i < f->m->nlayers; i++) {
+        struct slot *s = &f->slot[i];
+        for (int k = 0; k < s->n; k++)
+            free_fit(s->fit[k]);
+        if (s->basic)
+            bd_index_free(s->basic->index);
+        bd_free(s->basic);
+        pthread_mutex_destroy(&s->build);
+    }
+    pthread_mutex_destroy(&f->lock);
+    bd_free(f->slot);
+    bd_free(f);
+}
+
+void bd_fits_unref(struct bd_fits *f, const struct bd_fit *fit)
+{
+    if (!fit)
+        return;
+    struct bd_fit *own = (struct bd_fit *)(uintptr_t)fit;
+    pthread_mutex_lock(&f->lock);
+    bool last = atomic_fetch_sub(&own->refs, 1) == 1;
+    pthread_mutex_unlock(&f->lock);
+    if (last)
+        free_fit(own);
+}
+
+/* ------------------------------------------------- whatever the choice */
+
+struct bd_weights bd_fits_weights(const struct bd_fits *f, int layer)
+{
+    const struct bd_layer *l = &f->m->layer[layer];
+    const struct bd_tensor *t = &f->m->value[l->weight].t;
+    return (struct bd_weights){.x = t->f, .slices = bd_slices_of(t, l->axis),
+                               .learned_clip = l->learned_w};
+}
+
+static size_t count_of(const struct bd_weights *w)
+{
+    return (size_t)(w->slices.outer * w->slices.channels * w->slices.inner);
+}
+
+/* Non-finite weights have no exact grid error; such layers do without. */
+static bd_status build_basic(struct bd_basic *b, const struct bd_weights *w,
+                             struct bd_err *err)
+{
+    size_t n = count_of(w);
+    bd_stats_of(&b->stats, w->x, n);
+    if (b->stats.finite != b->stats.n || n == 0)
+        return BD_OK;
+    bd_status st = bd_index_new(&b->index, w->x, n, err);
+    if (st == BD_OK && b->stats.absmax > 0)
+        bd_index_histogram(b->index, -b->stats.absmax, b->stats.absmax,
+                           b->bins, BD_VIEW_BINS);
+    return st;
+}
+
+/* Under the layer's build lock. */
+static bd_status need_basic(const struct bd_basic **out, struct bd_fits *f,
+                            int layer, struct bd_err *err)
+{
+    struct slot *s = &f->slot[layer];
+    if (!s->basic) { /* written under `build` only: reading it here is safe */
+        struct bd_weights w = bd_fits_weights(f, layer);
+        struct bd_basic *b = bd_calloc(1, sizeof *b);
+        if (!b)
+            return bd_fail(err, BD_ENOMEM, "out of memory");
+        bd_status st = build_basic(b, &w, err);
+        if (st != BD_OK) {
+            bd_free(b);
+            return st;
+        }
+        pthread_mutex_lock(&f->lock);
+        s->basic = b;
+        pthread_mutex_unlock(&f->lock);
+    }
+    *out = s->basic;
+    return BD_OK;
+}
+
+const struct bd_basic *bd_fits_peek_basic(struct bd_fits *f, int layer)
+{
+    pthread_mutex_lock(&f->lock);
+    const struct bd_basic *b = f->slot[layer].basic;
+    pthread_mutex_unlock(&f->lock);
+    return b;
+}
+
+bd_status bd_fits_basic(const struct bd_basic **out, struct bd_fits *f,
+                        int layer, struct bd_ctl *ctl, struct bd_err *err)
+{
+    struct slot *s = &f->slot[layer];
+    pthread_mutex_lock(&s->build);
+    bd_status st = bd_ctl_stale(ctl) ? BD_ECANCELLED
+                                     : need_basic(out, f, layer, err);
+    pthread_mutex_unlock(&s->build);
+    return st;
+}
+
+/* ------------------------------------------------------------------- fits */
+
+/* Under `lock`.  Moves what was found to the front. */
+static struct bd_fit *find(struct slot *s, const struct bd_tensorcfg *cfg)
+{
+    uint64_t digest = bd_tensorcfg_digest(cfg);
+    for (int k = 0; k < s->n; k++) {
+        struct bd_fit *hit = s->fit[k];
+        if (hit->digest != digest || !bd_tensorcfg_same(&hit->cfg, cfg))
+            continue;
+        memmove(s->fit + 1, s->fit, (size_t)k * sizeof *s->fit);
+        s->fit[0] = hit;
+        return hit;
+    }
+    return NULL;
+}
+
+const struct bd_fit *bd_fits_peek(struct bd_fits *f, int layer,
+                                  const struct bd_tensorcfg *cfg)
+{
+    pthread_mutex_lock(&f->lock);
+    struct bd_fit *hit = find(&f->slot[layer], cfg);
+    if (hit)
+        atomic_fetch_add(&hit->refs, 1);
+    pthread_mutex_unlock(&f->lock);
+    return hit;
+}
+
+/* Publishes with one reference of its own; returns what fell out. */
+static struct bd_fit *publish(struct bd_fits *f, struct bd_fit *fit)
+{
+    struct slot *s = &f->slot[fit->layer];
+    struct bd_fit *out = NULL;
+    pthread_mutex_lock(&f->lock);
+    if (s->n == KEEP_FITS) {
+        out = s->fit[--s->n];
+        if (atomic_fetch_sub(&out->refs, 1) > 1)
+            out = NULL; /* still used: its last user frees it */
+    }
+    memmove(s->fit + 1, s->fit, (size_t)s->n * sizeof *s->fit);
+    s->fit[0] = fit;
+    s->n++;
+    pthread_mutex_unlock(&f->lock);
+    return out;
+}
+
+static bd_status build_fit(struct bd_fit **out, struct bd_fits *f,
+                           struct bd_fit_ask ask, struct bd_ctl *ctl,
+                           struct bd_err *err)
+{
+    const struct bd_basic *basic;
+    bd_status st = need_basic(&basic, f, ask.layer, err);
+    if (st != BD_OK)
+        return st;
+    if (bd_ctl_stale(ctl))
+        return BD_ECANCELLED;
+    struct bd_fit *fit = bd_calloc(1, sizeof *fit);
+    if (!fit)
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    struct bd_weights w = bd_fits_weights(f, ask.layer);
+    w.index = basic->index;
+    atomic_init(&fit->refs, 1);
+    fit->layer = ask.layer;
+    bd_tensorcfg_set(&fit->cfg, ask.cfg);
+    fit->digest = bd_tensorcfg_digest(ask.cfg);
+    st = bd_calib_weights(&fit->set, &w, ask.cfg, ctl, err);
+    if (st == BD_OK && bd_ctl_stale(ctl))
+        st = BD_ECANCELLED;
+    if (st == BD_OK)
+        st = bd_error_of(&fit->err, &w, &fit->set, err);
+    if (st != BD_OK) {
+        free_fit(fit);
+        return st;
+    }
+    *out = fit;
+    return BD_OK;
+}
+
+bd_status bd_fits_get(const struct bd_fit **out, struct bd_fits *f,
+                      struct bd_fit_ask ask, struct bd_ctl *ctl,
+                      struct bd_err *err)
+{
+    struct slot *s = &f->slot[ask.layer];
+    struct bd_fit *fit = NULL, *old = NULL;
+    bd_status st = BD_OK;
+    pthread_mutex_lock(&s->build);
+    const struct bd_fit *hit = bd_fits_peek(f, ask.layer, ask.cfg);
+    if (!hit) {
+        st = build_fit(&fit, f, ask, ctl, err);
+        if (st == BD_OK) {
+            atomic_fetch_add(&fit->refs, 1); /* the caller's */
+            old = publish(f, fit);
+            hit = fit;
+        }
+    }
+    pthread_mutex_unlock(&s->build);
+    free_fit(old);
+    if (st == BD_OK)
+        *out = hit;
+    return st;
+}
+
+/* --------------------------------------------------------- quantized values */
+
+/* Under `lock`: older fits that nobody uses give their values back. */
+static void drop_values(struct slot *s)
+{
+    int kept = 0;
+    for (int k = 0; k < s->n; k++) {
+        struct bd_fit *fit = s->fit[k];
+        if (!fit->values || kept++ < KEEP_VALUES)
+            continue;
+        if (atomic_load(&fit->refs) == 1) {
+            bd_free(fit->values);
+            fit->values = NULL;
+        }
+    }
+}
+
+bd_status bd_fits_values(const float **out, struct bd_fits *f,
+                         const struct bd_fit *fit, struct bd_err *err)
+{
+    struct slot *s = &f->slot[fit->layer];
+    struct bd_fit *own = (struct bd_fit *)(uintptr_t)fit;
+    struct bd_weights w = bd_fits_weights(f, fit->layer);
+    size_t n = count_of(&w);
+    bd_status st = BD_OK;
+    pthread_mutex_lock(&s->build); /* values are written under it only */
+    if (!own->values) {
+        float *y = bd_alloc(n, sizeof *y);
+        if (y) {
+            bd_qset_apply(y, &w, &own->set);
+            pthread_mutex_lock(&f->lock);
+            own->values = y;
+            drop_values(s);
+            pthread_mutex_unlock(&f->lock);
+        } else {
+            st = bd_fail(err, BD_ENOMEM,
+                         "out of memory for %zu quantized weights", n);
+        }
+    }
+    if (st == BD_OK)
+        *out = own->values;
+    pthread_mutex_unlock(&s->build);
+    return st;
+}

@@ -1,0 +1,105 @@
+/* For the command line: the lanes' own functions, on the caller's thread. */
+#include "session/session_priv.h"
+
+#include <math.h>
+
+bd_status bd_session_now_layer(struct bd_error_stats *out,
+                               struct bd_session *s, int layer,
+                               const struct bd_tensorcfg *cfg,
+                               struct bd_err *err)
+{
+    struct bd_fit_ask ask = {layer, cfg};
+    const struct bd_fit *fit;
+    if (layer < 0 || (size_t)layer >= s->m->nlayers)
+        return bd_fail(err, BD_EINVALID, "layer %d of %zu", layer,
+                       s->m->nlayers);
+    bd_status st = bd_config_allows(s->m, layer, true, cfg, err);
+    if (st == BD_OK && bd_session_is_float(cfg))
+        st = bd_fail(err, BD_EINVALID, "32 bits leave the weights as they "
+                                       "are: no error to measure");
+    if (st == BD_OK)
+        st = bd_fits_get(&fit, s->fits, ask, NULL, err);
+    if (st != BD_OK)
+        return st;
+    *out = fit->err;
+    bd_fits_unref(s->fits, fit);
+    return BD_OK;
+}
+
+static bd_status layer_errors(struct bd_layer_errors *out,
+                              struct bd_session *s, int layer,
+                              struct bd_ctl *ctl, struct bd_err *err)
+{
+    const struct bd_layercfg *l = &s->cfg.layer[layer];
+    bd_status st = BD_OK;
+    out->w_psnr_db = out->a_psnr_db = NAN;
+    if (!bd_session_is_float(&l->w)) {
+        struct bd_fit_ask ask = {layer, &l->w};
+        const struct bd_fit *fit;
+        st = bd_fits_get(&fit, s->fits, ask, ctl, err);
+        if (st != BD_OK)
+            return st;
+        out->w_psnr_db = fit->err.psnr_db;
+        bd_fits_unref(s->fits, fit);
+    }
+    if (!bd_session_is_float(&l->a)) {
+        struct bd_act_error a;
+        st = bd_acts_error(&a, bd_bench_stat(s->bench, layer),
+                           s->m->layer[layer].learned_a, &l->a, err);
+        if (st == BD_OK)
+            out->a_psnr_db = a.psnr_db;
+    }
+    return st;
+}
+
+static bool all_float(const struct bd_bitcfg *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (!bd_session_is_float(&c->layer[i].w) ||
+            !bd_session_is_float(&c->layer[i].a))
+            return false;
+    return true;
+}
+
+static bd_status errors_of_all(struct bd_layer_errors *layers,
+                               struct bd_session *s, struct bd_ctl *ctl,
+                               struct bd_err *err)
+{
+    size_t n = s->m->nlayers;
+    double *db = bd_alloc(n, sizeof *db);
+    if (!db)
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    bd_status st = bd_bench_calibrate(s->bench, ctl, err);
+    for (size_t i = 0; i < n && st == BD_OK; i++) {
+        db[i] = NAN;
+        st = layer_errors(&layers[i], s, (int)i, ctl, err);
+    }
+    if (st == BD_OK && !all_float(&s->cfg))
+        st = bd_bench_lockstep(db, s->bench, &s->cfg, ctl, err);
+    for (size_t i = 0; i < n && st == BD_OK; i++)
+        layers[i].out_sqnr_db = db[i];
+    bd_free(db);
+    return st;
+}
+
+bd_status bd_session_now_eval(struct bd_net_eval *out,
+                              struct bd_net_eval *float_out,
+                              struct bd_layer_errors *layers,
+                              struct bd_session *s, struct bd_ctl *ctl,
+                              struct bd_err *err)
+{
+    struct bd_acc_answer a;
+    if (!s->bench)
+        return bd_fail(err, BD_EUNSUPPORTED, "%s", s->why);
+    bd_status st = bd_bench_accuracy(&a, s->bench, &s->cfg, ctl, err);
+    if (st == BD_OK && layers)
+        st = errors_of_all(layers, s, ctl, err);
+    if (st != BD_OK)
+        return st;
+    s->acc = (struct bd_acc_live){true, false, a.digest, a.eval};
+    if (out)
+        *out = a.eval;
+    if (float_out)
+        *float_out = *bd_bench_float_eval(s->bench);
+    return BD_OK;
+}

@@ -1,0 +1,277 @@
+/* session_priv: shared by the files of session/ only.
+ *
+ *   open.c     model, data, preprocessing, first configuration; the end
+ *   fits.c     fitted quantizers of weights, built once, shared, immutable
+ *   bench.c    calibration, float logits, accuracy: one runner, one user
+ *   acts.c     the error of quantizing one layer's input
+ *   lockstep.c float and quantized side by side, for errors at the outputs
+ *   live.c     what runs on lanes, what comes back, how fresh it is
+ *   view.c     the same as the screen asks for it
+ *   edit.c     the verbs that change the configuration
+ *   history.c  undo
+ *   persist.c  autosave, resume, export
+ *   log.c      the log
+ *
+ * Who owns what: the session (interface's thread) owns the configuration,
+ * history and live results.  fits and bench are shared with the lanes and
+ * guard themselves; everything they hand out is immutable. */
+#ifndef BD_SESSION_PRIV_H
+#define BD_SESSION_PRIV_H
+
+#include "session/session.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A tensor left as it is. */
+bool bd_session_is_float(const struct bd_tensorcfg *t);
+
+/* ------------------------------------------------------------------- fits
+ * Any thread; the peeks never wait for a computation. */
+struct bd_basic { /* of a layer's weights, whatever the configuration */
+    struct bd_stats stats;
+    int64_t bins[BD_VIEW_BINS];
+    struct bd_index *index; /* NULL: not indexable, slower paths are used */
+};
+struct bd_fit { /* weights of one layer under one choice; immutable */
+    atomic_int refs;
+    int layer;
+    uint64_t digest; /* of the choice */
+    struct bd_tensorcfg cfg;
+    struct bd_qset set;
+    struct bd_error_stats err;
+    float *values; /* quantized weights; NULL until asked for */
+};
+struct bd_fits;
+bd_status bd_fits_new(struct bd_fits **out, const struct bd_model *m,
+                      struct bd_err *err);
+void bd_fits_free(struct bd_fits *f);
+struct bd_weights bd_fits_weights(const struct bd_fits *f, int layer);
+const struct bd_basic *bd_fits_peek_basic(struct bd_fits *f, int layer);
+bd_status bd_fits_basic(const struct bd_basic **out, struct bd_fits *f,
+                        int layer, struct bd_ctl *ctl, struct bd_err *err);
+/* Both return a counted reference, to be given back by unref. */
+const struct bd_fit *bd_fits_peek(struct bd_fits *f, int layer,
+                                  const struct bd_tensorcfg *cfg);
+struct bd_fit_ask {
+    int layer;
+    const struct bd_tensorcfg *cfg; /* not float */
+};
+bd_status bd_fits_get(const struct bd_fit **out, struct bd_fits *f,
+                      struct bd_fit_ask ask, struct bd_ctl *ctl,
+                      struct bd_err *err);
+void bd_fits_unref(struct bd_fits *f, const struct bd_fit *fit);
+/* The quantized weights; valid while the reference is held. */
+bd_status bd_fits_values(const float **out, struct bd_fits *f,
+                         const struct bd_fit *fit, struct bd_err *err);
+
+/* ------------------------------------------------------------- activations */
+struct bd_act_error {
+    uint64_t digest; /* of the choice */
+    struct bd_qparam p;
+    double psnr_db, sqnr_db;
+};
+bd_status bd_acts_error(struct bd_act_error *out, const struct bd_actstat *s,
+                        float learned, const struct bd_tensorcfg *cfg,
+                        struct bd_err *err);
+
+/* ------------------------------------------------------------------ bench
+ * Everything that runs images.  One user at a time (the eval lane, or the
+ * command line); calls from several threads take turns. */
+struct bd_bench_opts {
+    const struct bd_model *m;
+    const struct bd_data *data, *calib; /* borrowed; may be the same */
+    struct bd_prep prep;
+    int64_t first, images; /* of data */
+    int64_t calib_images;
+    size_t elements; /* the network's input, one image */
+    size_t memory;
+    struct bd_pool *pool;
+    struct bd_fits *fits;
+};
+struct bd_bench;
+bd_status bd_bench_new(struct bd_bench **out, const struct bd_bench_opts *o,
+                       struct bd_err *err);
+void bd_bench_free(struct bd_bench *b);
+const struct bd_runner *bd_bench_runner(const struct bd_bench *b);
+/* Results of steps already done, or NULL; any thread, never wait. */
+const struct bd_actstat *bd_bench_stat(const struct bd_bench *b, int layer);
+const struct bd_net_eval *bd_bench_float_eval(const struct bd_bench *b);
+/* Steps: each does nothing when already done. */
+bd_status bd_bench_calibrate(struct bd_bench *b, struct bd_ctl *ctl,
+                             struct bd_err *err);
+bd_status bd_bench_float(struct bd_bench *b, struct bd_ctl *ctl,
+                         struct bd_err *err);
+/* Accuracy of a configuration, with both steps before it where needed.
+ * Posts partial results (struct bd_acc_answer) through ctl. */
+struct bd_acc_answer {
+    uint64_t digest;
+    struct bd_net_eval eval;
+};
+bd_status bd_bench_accuracy(struct bd_acc_answer *out, struct bd_bench *b,
+                            const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
+                            struct bd_err *err);
+/* Signal-to-noise ratio of each layer's output under cfg, all layers
+ * quantized together, over the calibration images; db: [nlayers]. */
+bd_status bd_bench_lockstep(double *db, struct bd_bench *b,
+                            const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
+                            struct bd_err *err);
+
+/* What a run needs per layer, built from a configuration. */
+struct bd_qrun {
+    size_t n;
+    struct bd_qlayer *q;      /* [n] */
+    const struct bd_fit **fit; /* [n], NULL where float */
+    struct bd_qparam *act;    /* [n] */
+    bool any;                 /* something is quantized */
+    struct bd_fits *fits;
+};
+bd_status bd_qrun_init(struct bd_qrun *r, struct bd_bench *b,
+                       const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
+                       struct bd_err *err);
+void bd_qrun_done(struct bd_qrun *r);
+
+/* Inside bench.c and its neighbours. */
+struct bd_bench {
+    struct bd_bench_opts o;
+    pthread_mutex_t turn;
+    struct bd_runner *runner, *calib; /* calib == runner for shared data */
+    struct bd_pixels *pixels, *calib_pixels;
+    int *label; /* [o.images] */
+    int64_t outputs;
+    float *float_logits, *logits; /* [images, outputs] */
+    struct bd_net_eval float_eval;
+    /* Published once, with release order; immutable from then on. */
+    struct bd_actstat **stat; /* [nlayers] */
+    atomic_bool calibrated, float_done;
+};
+
+/* Preprocessed pictures, decoded once when they fit into the budget. */
+struct bd_pixels;
+bd_status bd_pixels_new(struct bd_pixels **out, const struct bd_bench_opts *o,
+                        const struct bd_data *d, int64_t first, int64_t n);
+void bd_pixels_free(struct bd_pixels *p);
+bd_status bd_pixels_fetch(void *pixels, int64_t first, int64_t n, float *dst,
+                          struct bd_err *err); /* a bd_source fetch */
+
+/* ---------------------------------------------------------------- history */
+struct bd_change {
+    int layer;
+    struct bd_layercfg before, after;
+};
+struct bd_step { /* one undo step */
+    char what[112];
+    uint64_t merge; /* equal and recent: joins the step before; 0 = never */
+    int64_t when_ns;
+    size_t n;
+    struct bd_change *change; /* [n]; owned */
+};
+enum { BD_UNDO_DEPTH = 1000 };
+struct bd_history { /* zero-initialised is empty */
+    struct bd_step *step;
+    size_t n, cap, now; /* step[0..now) are in force */
+};
+void bd_step_done(struct bd_step *s);
+/* Moves *s in, dropping what could have been redone.  False: no memory. */
+bool bd_history_push(struct bd_history *h, struct bd_step *s);
+void bd_history_done(struct bd_history *h);
+
+/* ------------------------------------------------------------ the session */
+enum bd_live_kind {
+    BD_LIVE_W = 1, BD_LIVE_A, BD_LIVE_CHANNELS, BD_LIVE_CALIB, BD_LIVE_FLOAT,
+    BD_LIVE_ACC, BD_LIVE_SAVE
+};
+
+struct bd_chan_answer {
+    uint64_t digest;
+    int n;
+    struct bd_channel_view c[];
+};
+
+struct bd_layer_live { /* newest results of one layer */
+    bool have_w, w_full, have_a, failed;
+    uint64_t w_digest;
+    struct bd_error_stats w;
+    const struct bd_fit *fit; /* counted, of the newest full answer */
+    struct bd_act_error a;
+    struct bd_chan_answer *chan;
+    uint64_t chan_asked; /* digest under way or done, 0 = none */
+};
+
+struct bd_acc_live {
+    bool have, partial;
+    uint64_t digest;
+    struct bd_net_eval eval;
+};
+
+struct bd_grid_cache { /* of the last grid asked for */
+    const struct bd_fit *fit; /* counted */
+    int channel;
+    size_t n;
+    double *levels, *cuts;
+};
+
+enum { BD_ACC_CACHE = 256, BD_LOG_LINES = 1000 };
+struct bd_session {
+    struct bd_arena arena; /* strings of the opening */
+    struct bd_model *m;
+    struct bd_data *data, *calib; /* calib NULL: the first images of data */
+    struct bd_prep prep;
+    struct bd_plan *plan;
+    struct bd_pool *pool;
+    struct bd_lanes *lanes;
+    struct bd_fits *fits;
+    struct bd_bench *bench; /* NULL: no accuracy, `why` says why */
+    char why[600];
+    int64_t images;
+    uint64_t seed;
+    bool started, shown_changed;
+
+    struct bd_bitcfg cfg;
+    uint64_t digest; /* of cfg */
+    struct bd_history history;
+
+    struct bd_layer_live *live; /* [nlayers] */
+    struct bd_grid_cache *grid;
+    struct bd_acc_live acc;
+    struct bd_acc_answer *acc_cache; /* ring of exact answers */
+    size_t acc_n, acc_next;
+    int *visible;
+    size_t nvisible, visible_cap;
+
+    char **log;
+    size_t nlog, log_cap;
+
+    char state[600]; /* file of the autosave, "" = none */
+    int lock_fd;
+    bool dirty, saving;
+    int64_t edited_ns;
+    struct bd_config_full saved; /* of an earlier run; cfg.n 0 = none */
+    int64_t saved_at;            /* seconds since 1970 */
+    int64_t edits_before;
+};
+
+/* live.c: after a step went in or out; at the start; cheap queries. */
+void bd_live_start(struct bd_session *s);
+void bd_live_follow(struct bd_session *s, const struct bd_step *step);
+void bd_live_done(struct bd_session *s);
+bd_status bd_live_submit(struct bd_session *s, const struct bd_job *j);
+uint64_t bd_live_key(enum bd_live_kind kind, int layer);
+void bd_live_channels(struct bd_session *s, int layer);
+
+/* persist.c */
+void bd_persist_open(struct bd_session *s);
+void bd_persist_edited(struct bd_session *s);
+void bd_persist_close(struct bd_session *s);
+
+/* edit.c: puts a finished step in force, or frees it; needs all its layers
+ * to be legal. */
+bd_status bd_edit_commit(struct bd_session *s, struct bd_step *step,
+                         struct bd_err *err);
+
+/* prep.c of opening: chooses the preprocessing and says so. */
+bd_status bd_session_choose_prep(struct bd_session *s, const char *asked,
+                                 const char *sidecar, const int64_t dim[4],
+                                 struct bd_err *err);
+
+#endif
