@@ -6,6 +6,8 @@
 
 #include "session/session.h"
 
+enum { BD_CLI_SETS = 64 };
+
 /* What the interactive screen needs, when that is what was asked for. */
 struct bd_cli_open {
     bool wanted;               /* run the interface with what follows */
@@ -13,7 +15,9 @@ struct bd_cli_open {
     const char *script;        /* --batch SCRIPT, NULL = terminal */
     const char *theme, *color; /* NULL = automatic */
     bool ascii, linear, nomouse;
-    int width, height;         /* of --batch's screen, 0 = 80x24 */
+    int width, height;         /* of --batch's screen */
+    const char *set[BD_CLI_SETS + 1]; /* what session.set points to: pass the
+                                  struct by address, do not copy it */
 };
 /* Runs one command line; returns the exit status.  When `open` comes back
  * wanted, nothing was done yet: the caller runs the interface, or prints the

@@ -1,0 +1,145 @@
+/* Inside cli/ only.  A verb is one row: its words for help, its options as
+ * lists of rows, and one function.  Parsing, --help and the suggestions for
+ * mistyped words all read the same rows.  A verb's function gets struct cli,
+ * which holds the options as plain fields. */
+#ifndef BD_CLI_PRIV_H
+#define BD_CLI_PRIV_H
+
+#include "cli/cli.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+enum { CLI_FILES = 4, CLI_REPEATS = BD_CLI_SETS };
+
+enum cli_type { CLI_END, CLI_FLAG, CLI_TEXT, CLI_INT, CLI_REAL, CLI_REPEAT };
+
+struct cli_option {
+    enum cli_type type;
+    const char *name; /* "--data" */
+    char brief;       /* 'd' or 0 */
+    const char *arg;  /* "SPEC", NULL for flags */
+    const char *help; /* fits one line */
+    size_t at;        /* of the field in struct cli_args */
+    int64_t min, max; /* CLI_INT */
+};
+
+struct cli_args {
+    const char *file[CLI_FILES];
+    int64_t nfile;
+    bool json, help, force, version;
+    int64_t threads, seed;
+    const char *output;
+    /* the model, its data, its configuration */
+    const char *arch, *data, *calib, *preprocess, *config, *weights,
+        *activations;
+    int64_t limit, skip, batch, calib_limit, keep_edges, memory;
+    const char *set[CLI_REPEATS + 1]; /* NULL-ended */
+    int64_t nset;
+    /* of single verbs */
+    const char *inputs, *expect, *methods, *bits, *grain, *clip, *format;
+    const char *what, *layer, *size, *theme, *color, *script, *test;
+    const char *recipe, *schedule, *channel;
+    double rtol, atol, lr, momentum, decay, require;
+    int64_t epochs;
+    bool is_signed, is_unsigned, ascii, linear, nomouse, log_counts;
+    bool no_augment, strict;
+};
+
+struct cli {
+    struct cli_args a;
+    const struct cli_verb *verb;
+    struct bd_cli_open *open;
+    struct bd_err err;
+    int status; /* exit status if err is set: 1 or 2, 0 = by code */
+};
+
+struct cli_verb {
+    const char *name, *summary, *example, *usage;
+    const struct cli_option *const *options; /* NULL-ended list of lists,
+                                                each ended by CLI_END */
+    int min_files, max_files;
+    int (*run)(struct cli *c); /* exit status */
+};
+
+const struct cli_verb *const *bd_cli_verbs(void); /* NULL-ended */
+extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
+    bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export,
+    bd_verb_plot, bd_verb_train;
+
+/* ------------------------------------------------------------------ options */
+extern const struct cli_option bd_cli_common[], bd_cli_output[],
+    bd_cli_model[], bd_cli_data[], bd_cli_config[];
+/* Splits argv into c->verb and c->a.  A sentence in c->err otherwise. */
+bd_status bd_cli_parse(struct cli *c, int argc, char **argv);
+const struct cli_verb *bd_cli_verb_find(const char *name);
+struct bd_session_opts bd_cli_session_opts(const struct cli_args *a);
+/* "2-8,12" as a list of widths; false with a sentence. */
+struct cli_widths {
+    int n;
+    int bits[33];
+};
+bool bd_cli_widths(struct cli_widths *w, const char *text,
+                   struct bd_err *err);
+
+/* "1200x800"; false with a sentence. */
+bool bd_cli_size(int *w, int *h, const char *text, struct bd_err *err);
+
+/* ---------------------------------------------------------------- talking */
+void bd_cli_help(const struct cli_verb *v);
+void bd_cli_usage(bool to_stderr);
+/* Prints c->err as one line, or as the error document with --json, and gives
+ * the exit status. */
+int bd_cli_fail(struct cli *c);
+/* One whole document to standard output; also frees it. */
+int bd_cli_json_out(struct cli *c, struct bd_json *j);
+int bd_cli_text_out(struct cli *c, struct bd_str *s);
+/* bd_save to a.output with signals held back, so that no temporary file
+ * stays; a failure means exit status 1. */
+bd_status bd_cli_save(struct cli *c, const void *data, size_t n);
+void bd_cli_note(const char *fmt, ...) BD_PRINTF(1, 2); /* one line on
+                                                           standard error */
+void bd_cli_schema(struct bd_json *j, const char *schema); /* opens it */
+
+/* The session's log, line by line, as notes. */
+void bd_cli_say_log(const struct bd_session *s);
+/* Shape as an array, unknown sides as null. */
+void bd_cli_json_shape(struct bd_json *j, const char *key,
+                       const struct bd_tensor *t);
+
+/* A table of text, aligned when printed.  Columns starting with '<' are
+ * aligned left, the others right. */
+struct cli_table {
+    int columns;
+    bool left[24];
+    size_t n, cap;
+    char **cell; /* [n], row after row; owned */
+    bool failed;
+};
+void bd_cli_table_head(struct cli_table *t, const char *const *names);
+void bd_cli_table_put(struct cli_table *t, const char *fmt, ...)
+    BD_PRINTF(2, 3);
+void bd_cli_table_name(struct cli_table *t, const char *name, size_t cells);
+void bd_cli_table_out(struct bd_str *out, struct cli_table *t); /* frees */
+void bd_cli_db(struct cli_table *t, double db); /* "31.4", "exact", "-" */
+
+/* ---------------------------------------------------------------- watching
+ * A thread beside long work: takes SIGINT and SIGTERM, cancels, and shows
+ * progress on standard error when that is a terminal. */
+struct cli_watch {
+    struct bd_ctl *ctl;
+    const char *what;
+    bool shows, running;
+    atomic_bool stop;
+    atomic_int signal; /* 0 = none */
+    int64_t started_ns;
+    pthread_t thread;
+    sigset_t before;
+};
+bd_status bd_cli_watch_start(struct cli_watch *w, const char *what,
+                             struct bd_err *err);
+/* Clears the line, restores signals; returns the signal, or 0. */
+int bd_cli_watch_stop(struct cli_watch *w);
+
+#endif

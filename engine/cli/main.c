@@ -1,0 +1,81 @@
+/* One command line from argv to exit status.  Every verb is a row of `verbs`;
+ * `open` is what a bare model file means. */
+#include "cli/cli_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct cli_verb *const verbs[] = {
+    &bd_verb_open,   &bd_verb_info, &bd_verb_run,    &bd_verb_analyze,
+    &bd_verb_levels, &bd_verb_eval, &bd_verb_export, &bd_verb_plot,
+    &bd_verb_train,  NULL,
+};
+
+const struct cli_verb *const *bd_cli_verbs(void)
+{
+    return verbs;
+}
+
+/* --json decides how a mistake in the command line itself is reported, so it
+ * is looked for before anything is understood. */
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "bitdial help eval" reads better to some than "bitdial eval --help". */
+static bool is_help(int argc, char **argv)
+{
+    return argc >= 2 &&
+           (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+            strcmp(argv[1], "-h") == 0) &&
+           !bd_file_exists(argv[1]);
+}
+
+static int general_help(int argc, char **argv)
+{
+    const struct cli_verb *v = argc > 2 ? bd_cli_verb_find(argv[2]) : NULL;
+
+    if (v)
+        bd_cli_help(v);
+    else
+        bd_cli_usage(false);
+    return 0;
+}
+
+int bd_cli_main(struct bd_cli_open *open, int argc, char **argv)
+{
+    /* Only defaults that are not zero. */
+    struct cli c = {.open = open,
+                    .a = {.rtol = 1e-3,
+                          .atol = 1e-7,
+                          .epochs = 20,
+                          .lr = 0.1,
+                          .momentum = 0.9,
+                          .decay = 5e-4,
+                          .batch = 128}};
+
+    *open = (struct bd_cli_open){0};
+    c.a.json = wants_json(argc, argv);
+    if (argc < 2) {
+        bd_cli_usage(true);
+        return 2;
+    }
+    if (is_help(argc, argv))
+        return general_help(argc, argv);
+    if (bd_cli_parse(&c, argc, argv) != BD_OK)
+        return bd_cli_fail(&c);
+    if (c.a.version) {
+        printf("bitdial %s\n", BD_VERSION);
+        return 0;
+    }
+    if (c.a.help) {
+        bd_cli_help(c.verb);
+        return 0;
+    }
+    return c.verb->run(&c);
+}

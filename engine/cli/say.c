@@ -1,0 +1,161 @@
+/* What the command line says: help from the tables, one line or one document
+ * per failure, and results as a whole, so that a reader of standard output
+ * never sees half of one. */
+#include "cli/cli_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- help */
+
+static void help_option(const struct cli_option *o)
+{
+    char left[64], brief[8] = "";
+
+    if (o->brief)
+        snprintf(brief, sizeof brief, "-%c, ", o->brief);
+    snprintf(left, sizeof left, "%s%s%s%s", brief, o->name, o->arg ? " " : "",
+             o->arg ? o->arg : "");
+    if (strlen(left) > 24)
+        printf("  %s  %s\n", left, o->help);
+    else
+        printf("  %-25s %s\n", left, o->help);
+}
+
+void bd_cli_help(const struct cli_verb *v)
+{
+    printf("%s\n\n%s\nusage: bitdial %s\n", v->example, v->summary, v->usage);
+    for (int g = 0; v->options[g]; g++) {
+        for (const struct cli_option *o = v->options[g]; o->type; o++)
+            help_option(o);
+    }
+}
+
+void bd_cli_usage(bool to_stderr)
+{
+    FILE *f = to_stderr ? stderr : stdout;
+
+    fputs("bitdial resnet20.onnx --data test.bin\n\n"
+          "Turns the bits of each layer of a trained network.\n"
+          "usage: bitdial VERB [OPTIONS] FILES\n",
+          f);
+    for (const struct cli_verb *const *v = bd_cli_verbs(); *v; v++)
+        fprintf(f, "  %-9s %s\n", (*v)->name, (*v)->summary);
+    fputs("A bare MODEL opens it.  bitdial VERB --help tells more.\n", f);
+}
+
+/* ---------------------------------------------------------------- failing */
+
+static int status_of(const struct cli *c)
+{
+    if (c->status)
+        return c->status;
+    return c->err.code == BD_ENOMEM || c->err.code == BD_ECANCELLED ? 1 : 2;
+}
+
+void bd_cli_schema(struct bd_json *j, const char *schema)
+{
+    *j = (struct bd_json){.pretty = true};
+    bd_json_obj(j, NULL);
+    bd_json_str(j, "schema", schema);
+}
+
+static void fail_json(const struct cli *c)
+{
+    struct bd_json j;
+
+    bd_cli_schema(&j, "bitdial.error/1");
+    bd_json_obj(&j, "error");
+    bd_json_str(&j, "code", bd_status_name(c->err.code));
+    bd_json_str(&j, "message", c->err.msg);
+    if (c->err.file[0])
+        bd_json_str(&j, "file", c->err.file);
+    else
+        bd_json_null(&j, "file");
+    bd_json_obj_end(&j);
+    bd_json_obj_end(&j);
+    if (j.out.s && !j.out.failed)
+        printf("%s\n", j.out.s);
+    bd_json_done(&j);
+}
+
+int bd_cli_fail(struct cli *c)
+{
+    char show[160];
+
+    if (c->a.json)
+        fail_json(c);
+    else if (c->err.file[0])
+        fprintf(stderr, "bitdial: %s: %s\n",
+                bd_text_show(show, sizeof show, c->err.file, 0), c->err.msg);
+    else
+        fprintf(stderr, "bitdial: %s\n", c->err.msg);
+    return status_of(c);
+}
+
+void bd_cli_note(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    fputs("bitdial: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+}
+
+/* ---------------------------------------------------------------- results */
+
+static int put(struct cli *c, const char *s, size_t n)
+{
+    errno = 0;
+    if (fwrite(s, 1, n, stdout) == n && fflush(stdout) == 0)
+        return 0;
+    c->status = 1;
+    bd_fail(&c->err, BD_EIO, "standard output: %s",
+            errno ? strerror(errno) : "write failed");
+    c->a.json = false; /* there is no output to put a document on */
+    return bd_cli_fail(c);
+}
+
+int bd_cli_text_out(struct cli *c, struct bd_str *s)
+{
+    int rc;
+
+    if (s->failed) {
+        bd_str_done(s);
+        bd_fail(&c->err, BD_ENOMEM, "out of memory for the output");
+        return bd_cli_fail(c);
+    }
+    rc = put(c, s->s ? s->s : "", s->n);
+    bd_str_done(s);
+    return rc;
+}
+
+int bd_cli_json_out(struct cli *c, struct bd_json *j)
+{
+    struct bd_str s = j->out;
+
+    j->out = (struct bd_str){0};
+    bd_json_done(j);
+    bd_str_puts(&s, "\n");
+    return bd_cli_text_out(c, &s);
+}
+
+bd_status bd_cli_save(struct cli *c, const void *data, size_t n)
+{
+    sigset_t polite, before;
+    bd_status st;
+
+    sigemptyset(&polite);
+    sigaddset(&polite, SIGINT);
+    sigaddset(&polite, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &polite, &before);
+    st = bd_save(c->a.output, data, n, c->a.force, &c->err);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (st == BD_OK)
+        return st;
+    c->status = 1;
+    return bd_err_file(&c->err, c->a.output);
+}

@@ -1,0 +1,339 @@
+/* analyze: the weight error of every layer for methods times widths.  Needs
+ * no data.  Also what `open` prints without a terminal. */
+#include "cli/cli_priv.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define AT(field) offsetof(struct cli_args, field)
+
+enum { METHODS_MAX = 32 };
+
+/* clang-format off */
+static const struct cli_option own[] = {
+    {CLI_TEXT, "--methods", 'm', "A,B", "methods (default uniform,apot)",
+     AT(methods), 0, 0},
+    {CLI_TEXT, "--bits", 'b', "2-8", "widths (default 2-8)", AT(bits), 0, 0},
+    {CLI_TEXT, "--grain", 'g', "GRAIN", "tensor (default), channel, group128",
+     AT(grain), 0, 0},
+    {CLI_TEXT, "--clip", 0, "RULE", "max, mse (default), percentile99.9, "
+     "learned, ...", AT(clip), 0, 0},
+    {.type = CLI_END},
+};
+/* clang-format on */
+static const struct cli_option *const options[] = {
+    own, bd_cli_model, bd_cli_common, NULL,
+};
+
+struct plan { /* what is asked of every layer */
+    struct bd_tensorcfg base;
+    int method[METHODS_MAX], nmethods;
+    struct cli_widths widths;
+};
+
+struct point {
+    struct bd_tensorcfg cfg;
+    struct bd_error_stats e;
+    bool failed; /* the layer has no such grid; e is not set */
+};
+
+struct analysis {
+    struct bd_session *s;
+    size_t layers, points; /* per layer */
+    struct point *at;      /* [layers][points] */
+};
+
+/* ---------------------------------------------------------------- asking */
+
+static bd_status add_method(struct plan *p, const char *name,
+                            struct bd_err *err)
+{
+    struct bd_tensorcfg cfg = p->base;
+    bd_status st = bd_tensorcfg_parse(&cfg, name, err);
+
+    if (st != BD_OK)
+        return st;
+    if (!(bd_quantizer_at(cfg.quant)->traits & BD_Q_WEIGHTS))
+        return bd_fail(err, BD_EINVALID,
+                       "method '%s' is for activations; weights take uniform "
+                       "or apot",
+                       bd_quantizer_at(cfg.quant)->name);
+    if (p->nmethods == METHODS_MAX)
+        return bd_fail(err, BD_EINVALID, "more than %d methods", METHODS_MAX);
+    p->method[p->nmethods++] = cfg.quant;
+    return BD_OK;
+}
+
+static bd_status parse_methods(struct plan *p, const char *text,
+                               struct bd_err *err)
+{
+    char copy[512], *save = NULL;
+    bd_status st = BD_OK;
+
+    if (strlen(text) >= sizeof copy)
+        return bd_fail(err, BD_EINVALID, "--methods: list too long");
+    memcpy(copy, text, strlen(text) + 1);
+    for (char *t = strtok_r(copy, ",", &save); t && st == BD_OK;
+         t = strtok_r(NULL, ",", &save))
+        st = add_method(p, t, err);
+    if (st == BD_OK && p->nmethods == 0)
+        return bd_fail(err, BD_EINVALID, "--methods is empty");
+    return st;
+}
+
+/* Grain and clip are parsed by the same code as everywhere: as the tail of
+ * METHOD:BITS:GRAIN:CLIP. */
+static bd_status parse_plan(struct plan *p, const struct cli_args *a,
+                            struct bd_err *err)
+{
+    char text[256];
+    bd_status st;
+
+    *p = (struct plan){0};
+    snprintf(text, sizeof text, "uniform:8:%s:%s",
+             a->grain ? a->grain : "tensor", a->clip ? a->clip : "mse");
+    st = bd_tensorcfg_parse(&p->base, text, err);
+    if (st == BD_OK &&
+        !bd_cli_widths(&p->widths, a->bits ? a->bits : "2-8", err))
+        st = BD_EINVALID;
+    if (st == BD_OK)
+        st = parse_methods(p, a->methods ? a->methods : "uniform,apot", err);
+    return st;
+}
+
+static bool legal(int method, int bits)
+{
+    const struct bd_quantizer *q = bd_quantizer_at(method);
+
+    return bits >= q->min_bits && bits <= q->max_bits;
+}
+
+static size_t count_points(const struct plan *p)
+{
+    size_t n = 0;
+
+    for (int m = 0; m < p->nmethods; m++) {
+        for (int b = 0; b < p->widths.n; b++)
+            n += legal(p->method[m], p->widths.bits[b]);
+    }
+    return n;
+}
+
+/* ---------------------------------------------------------------- computing */
+
+static bd_status analyze_layer(struct analysis *an, const struct plan *p,
+                               int layer, struct bd_err *err)
+{
+    struct point *pt = an->at + (size_t)layer * an->points;
+
+    for (int m = 0; m < p->nmethods; m++) {
+        for (int b = 0; b < p->widths.n; b++) {
+            struct bd_err why = {0};
+
+            if (!legal(p->method[m], p->widths.bits[b]))
+                continue;
+            pt->cfg = p->base;
+            pt->cfg.quant = (uint8_t)p->method[m];
+            pt->cfg.bits = (int8_t)p->widths.bits[b];
+            if (bd_session_now_layer(&pt->e, an->s, layer, &pt->cfg, &why) !=
+                BD_OK) {
+                if (why.code == BD_ENOMEM)
+                    return bd_fail(err, BD_ENOMEM, "%s", why.msg);
+                pt->failed = true;
+            }
+            pt++;
+        }
+    }
+    return BD_OK;
+}
+
+static bd_status compute(struct analysis *an, const struct plan *p,
+                         struct cli *c)
+{
+    struct cli_watch w;
+    bd_status st;
+    int sig;
+
+    an->layers = bd_session_model(an->s)->nlayers;
+    an->points = count_points(p);
+    if (an->points == 0)
+        return bd_fail(&c->err, BD_EINVALID,
+                       "none of these methods has one of these widths");
+    an->at = bd_calloc(an->layers * an->points, sizeof *an->at);
+    if (!an->at)
+        return bd_fail(&c->err, BD_ENOMEM, "out of memory for the table");
+    st = bd_cli_watch_start(&w, "layers", &c->err);
+    for (size_t k = 0; k < an->layers && st == BD_OK; k++) {
+        st = analyze_layer(an, p, (int)k, &c->err);
+        bd_ctl_progress(w.ctl, (int64_t)k + 1, (int64_t)an->layers);
+        if (st == BD_OK && bd_ctl_stale(w.ctl))
+            st = bd_fail(&c->err, BD_ECANCELLED, "stopped");
+    }
+    sig = bd_cli_watch_stop(&w);
+    c->status = sig ? 128 + sig : c->status;
+    return st;
+}
+
+/* ---------------------------------------------------------------- saying */
+
+static void json_point(struct bd_json *j, const struct point *p)
+{
+    const struct bd_error_stats *e = &p->e;
+    char grain[32];
+
+    if (p->cfg.grain == BD_GRAIN_GROUP)
+        snprintf(grain, sizeof grain, "group%d", p->cfg.group);
+    else
+        snprintf(grain, sizeof grain, "%s", bd_grain_names[p->cfg.grain]);
+    bd_json_obj(j, NULL);
+    bd_json_str(j, "method", bd_quantizer_at(p->cfg.quant)->name);
+    bd_json_int(j, "bits", p->cfg.bits);
+    bd_json_str(j, "grain", grain);
+    bd_json_str(j, "clip", bd_clip_names[p->cfg.clip]);
+    bd_json_f64(j, "clip_value", e->clip);
+    bd_json_f64(j, "mse", e->mse);
+    bd_json_f64(j, "psnr_db", e->psnr_db);
+    bd_json_f64(j, "sqnr_db", e->sqnr_db);
+    bd_json_f64(j, "cosine", e->cosine);
+    bd_json_f64(j, "max_err", e->max_err);
+    bd_json_int(j, "levels_used", e->levels_used);
+    bd_json_int(j, "zeros", e->zeros);
+    bd_json_f64(j, "entropy_bits", e->entropy_bits);
+    bd_json_int(j, "stored_bits", e->stored_bits);
+    bd_json_obj_end(j);
+}
+
+static int out_json(struct cli *c, const struct analysis *an)
+{
+    const struct bd_model *m = bd_session_model(an->s);
+    struct bd_json j;
+
+    bd_cli_schema(&j, "bitdial.analyze/1");
+    bd_json_arr(&j, "layers");
+    for (size_t k = 0; k < an->layers; k++) {
+        bd_json_obj(&j, NULL);
+        bd_json_str(&j, "name", m->layer[k].name);
+        bd_json_arr(&j, "results");
+        for (size_t i = 0; i < an->points; i++) {
+            const struct point *p = &an->at[k * an->points + i];
+
+            if (!p->failed)
+                json_point(&j, p);
+        }
+        bd_json_arr_end(&j);
+        bd_json_obj_end(&j);
+    }
+    bd_json_arr_end(&j);
+    bd_json_obj_end(&j);
+    return bd_cli_json_out(c, &j);
+}
+
+/* One block per method: layers down, widths across, PSNR in the cells. */
+static void text_block(struct bd_str *s, const struct analysis *an,
+                       size_t from, size_t to)
+{
+    const struct bd_model *m = bd_session_model(an->s);
+    const struct point *first = &an->at[from];
+    const char *head[24] = {"<layer", "<shape"};
+    char widths[22][16], shape[128], what[96];
+    struct cli_table t;
+
+    to = to - from > 20 ? from + 20 : to;
+    for (size_t i = from; i < to; i++) {
+        snprintf(widths[i - from], sizeof widths[0], "%d bits",
+                 an->at[i].cfg.bits);
+        head[2 + i - from] = widths[i - from];
+    }
+    bd_tensorcfg_text(what, sizeof what, &first->cfg);
+    bd_str_printf(s, "PSNR in dB of the weights, %s per %s, clip %s\n",
+                  bd_quantizer_at(first->cfg.quant)->title,
+                  bd_grain_names[first->cfg.grain],
+                  bd_clip_names[first->cfg.clip]);
+    bd_cli_table_head(&t, head);
+    for (size_t k = 0; k < an->layers; k++) {
+        const struct bd_layer *l = &m->layer[k];
+
+        bd_cli_table_name(&t, l->name, 30);
+        bd_cli_table_put(&t, "%s",
+                         bd_shape_text(shape, sizeof shape,
+                                       &m->value[l->weight].t));
+        for (size_t i = from; i < to; i++) {
+            const struct point *p = &an->at[k * an->points + i];
+
+            bd_cli_db(&t, p->failed ? NAN : p->e.psnr_db);
+        }
+    }
+    bd_cli_table_out(s, &t);
+}
+
+static int out_text(struct cli *c, const struct analysis *an)
+{
+    struct bd_str s = {0};
+
+    if (an->layers == 0)
+        bd_str_puts(&s, "no layers whose weights can be quantized\n");
+    for (size_t i = 0; an->layers && i < an->points;) {
+        size_t end = i + 1;
+
+        while (end < an->points &&
+               an->at[end].cfg.quant == an->at[i].cfg.quant)
+            end++;
+        bd_str_puts(&s, i ? "\n" : "");
+        text_block(&s, an, i, end);
+        i = end;
+    }
+    return bd_cli_text_out(c, &s);
+}
+
+static int analyze(struct cli *c, const struct bd_session_opts *o)
+{
+    struct analysis an = {0};
+    struct plan p;
+    int rc;
+
+    if (parse_plan(&p, &c->a, &c->err) == BD_OK &&
+        bd_session_open(&an.s, o, &c->err) == BD_OK &&
+        compute(&an, &p, c) == BD_OK)
+        rc = c->a.json ? out_json(c, &an) : out_text(c, &an);
+    else
+        rc = bd_cli_fail(c);
+    bd_free(an.at);
+    bd_session_close(an.s);
+    return rc;
+}
+
+static int run(struct cli *c)
+{
+    struct bd_session_opts o = bd_cli_session_opts(&c->a);
+
+    return analyze(c, &o);
+}
+
+int bd_cli_analyze_table(const struct bd_cli_open *open)
+{
+    struct cli c = {.verb = &bd_verb_analyze};
+    struct bd_session_opts o = open->session;
+    int rc;
+
+    o.no_state = true;
+    rc = analyze(&c, &o);
+    if (rc == 0)
+        bd_cli_note("no terminal, so this is the analysis; in a terminal "
+                    "'bitdial %s' opens the interactive screen",
+                    open->session.model);
+    return rc;
+}
+
+const struct cli_verb bd_verb_analyze = {
+    .name = "analyze",
+    .summary = "Weight error of every layer for methods and widths; no data.",
+    .example = "bitdial analyze resnet20.onnx --methods uniform,apot "
+               "--bits 2-8",
+    .usage = "analyze MODEL [OPTIONS]",
+    .options = options,
+    .min_files = 1,
+    .max_files = 1,
+    .run = run,
+};

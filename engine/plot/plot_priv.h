@@ -1,0 +1,77 @@
+/* Inside plot/ only: drawing primitives with anti-aliasing by coverage, text,
+ * and axes.  Coordinates are pixels, y downwards, and may be fractions; all
+ * drawing is clipped to the canvas. */
+#ifndef BD_PLOT_PRIV_H
+#define BD_PLOT_PRIV_H
+
+#include "plot/plot.h"
+
+struct plot_rgb {
+    uint8_t r, g, b;
+};
+
+struct bd_plot_theme {
+    const char *name;
+    struct plot_rgb ground, text, dim, line, axis, fill, mark, clip;
+};
+
+struct plot_box { /* left, top, right, bottom */
+    float x0, y0, x1, y1;
+};
+
+void bd_plot_fill(struct bd_canvas *c, struct plot_rgb k); /* everything */
+void bd_plot_rect(struct bd_canvas *c, struct plot_box b, struct plot_rgb k,
+                  float alpha);
+/* b's corners are the ends; round caps; width in pixels. */
+void bd_plot_line(struct bd_canvas *c, struct plot_box b, float width,
+                  struct plot_rgb k);
+void bd_plot_blend(struct bd_canvas *c, int x, int y, struct plot_rgb k,
+                   float alpha);
+
+enum plot_align { PLOT_LEFT, PLOT_CENTRE, PLOT_RIGHT };
+struct plot_text {
+    float x, y;  /* of the baseline */
+    float size;  /* height of a capital */
+    float weight; /* of the pen, share of size; 0 = usual */
+    enum plot_align align;
+    struct plot_rgb k;
+};
+void bd_plot_text(struct bd_canvas *c, const struct plot_text *t,
+                  const char *s);
+float bd_plot_text_width(float size, const char *s);
+const char *bd_plot_glyph(char ch); /* strokes, see font.c */
+
+/* A range of numbers on a stretch of pixels. */
+struct plot_axis {
+    double lo, hi;
+    float p0, p1; /* where lo and hi lie */
+};
+float bd_plot_at(const struct plot_axis *a, double v);
+/* Round numbers 1, 2, 5 x 10^k apart, about `want` of them; *first is the
+ * smallest inside. */
+double bd_plot_step(const struct plot_axis *a, int want, double *first);
+/* Tick text without needless zeros for numbers `step` apart. */
+void bd_plot_number(char *out, size_t cap, double v, double step);
+
+/* Ground, title, subtitle; returns the box left for the chart and the scale
+ * of everything (1 at 1200x800). */
+struct plot_frame {
+    struct plot_box box;
+    float u;
+};
+struct plot_frame bd_plot_frame(struct bd_canvas *c,
+                                const struct bd_plot_theme *t,
+                                const char *title, const char *subtitle);
+/* Grid line and label at every step of a horizontal or vertical axis. */
+struct plot_ticks {
+    const struct plot_axis *axis;
+    struct plot_box box;
+    float u;
+    bool vertical; /* axis runs up the left side */
+    double step, first;
+    bool powers;   /* labels are 10^v */
+};
+void bd_plot_ticks(struct bd_canvas *c, const struct bd_plot_theme *t,
+                   const struct plot_ticks *k);
+
+#endif
