@@ -105,16 +105,19 @@ static void fill_planes(float *dst, const float *x, const struct bd_conv *c,
     memset(dst, 0, (size_t)slack * sizeof *dst);
 }
 
+/* The taps of the first channel, then the same one channel further on. */
 static void fill_offsets(int64_t *off, const struct bd_conv *c,
                          const struct plane *p)
 {
-    for (int64_t ci = 0; ci < p->cin; ci++)
-        for (int64_t ky = 0; ky < c->kh; ky++)
-            for (int64_t kx = 0; kx < c->kw; kx++) {
-                int64_t y = ky * c->dh, x = kx * c->dw;
-                int64_t f = (ci * p->nph + y % c->sh) * p->npw + x % c->sw;
-                *off++ = (f * p->hp + y / c->sh) * p->wp + x / c->sw;
-            }
+    const int64_t taps = c->kh * c->kw;
+    const int64_t channel = p->nph * p->npw * p->hp * p->wp;
+    for (int64_t t = 0; t < taps; t++) {
+        int64_t y = t / c->kw * c->dh, x = t % c->kw * c->dw;
+        int64_t phase = y % c->sh * p->npw + x % c->sw;
+        off[t] = (phase * p->hp + y / c->sh) * p->wp + x / c->sw;
+    }
+    for (int64_t k = taps; k < p->k; k++)
+        off[k] = off[k - taps] + channel;
 }
 
 struct work {
