@@ -28,16 +28,16 @@ static void range_of(double *lo, double *hi, int bits, bool is_signed)
     *hi = bits == 0 ? 0 : (is_signed ? half : 2 * half) - 1;
 }
 
-void bd_feature_uniform(double *y, const float *x, size_t n, double d,
-                        int bits, bool is_signed)
+void bd_feature_uniform(double *y, const float *x, size_t n,
+                        const struct bd_feature_uniform *p)
 {
-    double lo, hi;
+    bool on = p->bits > 0 && p->d > 0;
+    double lo, hi, d = p->d;
 
-    range_of(&lo, &hi, bits, is_signed);
+    range_of(&lo, &hi, p->bits, p->is_signed);
     for (size_t i = 0; i < n; i++)
-        y[i] = bits > 0 && d > 0
-                   ? d * bd_quant_clamp(floor((double)x[i] / d + 0.5), lo, hi)
-                   : 0;
+        y[i] = on ? d * bd_quant_clamp(floor((double)x[i] / d + 0.5), lo, hi)
+                  : 0;
 }
 
 void bd_feature_dorefa(double *y, const float *x, size_t n, double c, int bits)
@@ -83,15 +83,15 @@ static double mean_square(const float *x, const double *y, size_t n)
 
 /* One candidate: interval d (uniform) or e0 (log), and its error, block by
  * block so that no memory is needed. */
-static double try_uniform(const float *x, size_t n, double d, int bits,
-                          bool is_signed)
+static double try_uniform(const float *x, size_t n,
+                          const struct bd_feature_uniform *p)
 {
     double y[BD_QUANT_BLOCK], s = 0;
 
     for (size_t i = 0; i < n; i += BD_QUANT_BLOCK) {
         size_t m = n - i < BD_QUANT_BLOCK ? n - i : BD_QUANT_BLOCK;
 
-        bd_feature_uniform(y, x + i, m, d, bits, is_signed);
+        bd_feature_uniform(y, x + i, m, p);
         s += mean_square(x + i, y, m) * (double)m;
     }
     return n ? s / (double)n : 0;
@@ -127,24 +127,33 @@ double bd_feature_full_interval(const float *x, size_t n, int bits)
     return d;
 }
 
+/* Error of sending the channel as zero. */
+static double zeroed(const float *x, size_t n)
+{
+    struct bd_feature_uniform none = {0, 0, false};
+
+    return try_uniform(x, n, &none);
+}
+
 double bd_feature_best_interval(double *mse, const float *x, size_t n,
                                 int bits)
 {
     double full = bd_feature_full_interval(x, n, bits), best = 0;
-    bool is_signed = has_negative(x, n);
+    struct bd_feature_uniform p = {0, bits, has_negative(x, n)};
 
     if (bits == 0 || full <= 0) {
-        *mse = try_uniform(x, n, 0, 0, false);
+        *mse = zeroed(x, n);
         return 0;
     }
     *mse = INFINITY;
     for (int i = FRACTIONS; i > 0; i--) {
-        double d = full * i / FRACTIONS;
-        double e = try_uniform(x, n, d, bits, is_signed);
+        double e;
 
+        p.d = full * i / FRACTIONS;
+        e = try_uniform(x, n, &p);
         if (e < *mse - STRICT) {
             *mse = e;
-            best = d;
+            best = p.d;
         }
     }
     return best;
@@ -157,9 +166,7 @@ double bd_feature_best_log(double *mse, const float *x, size_t n, int bits)
 
     for (size_t i = 0; i < n; i++)
         p.a = fmax(p.a, fabs((double)x[i]));
-    *mse = INFINITY;
-    if (bits == 0 || p.a == 0)
-        *mse = try_uniform(x, n, 0, 0, false);
+    *mse = bits == 0 || p.a == 0 ? zeroed(x, n) : INFINITY;
     for (int i = LOG_STEPS; bits > 0 && p.a > 0 && i > 0; i--) {
         double e;
 

@@ -27,14 +27,13 @@ static double seed_code(double old, double w, double t)
     return w;
 }
 
-double bd_hysteresis_step(double *w, double *v, double *state, double *p,
-                          const double *g, size_t n,
+double bd_hysteresis_step(struct bd_hysteresis_net *net, const double *g,
                           const struct bd_hysteresis *h, bool first)
 {
-    double scale = 0;
+    double *w = net->w, *v = net->v, *state = net->state, scale = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        double d = g[i] + h->decay * p[i], old = w[i];
+    for (size_t i = 0; i < net->n; i++) {
+        double d = g[i] + h->decay * net->p[i], old = w[i];
 
         if (first)
             state[i] = old >= 0 ? 1 : -1;
@@ -44,8 +43,8 @@ double bd_hysteresis_step(double *w, double *v, double *state, double *p,
         state[i] = h->seed_code ? seed_code(old, w[i], h->threshold)
                                 : hold(state[i], w[i], h->threshold);
     }
-    scale = n ? scale / (double)n : 0;
-    for (size_t i = 0; i < n; i++)
-        p[i] = scale * state[i];
+    scale = net->n ? scale / (double)net->n : 0;
+    for (size_t i = 0; i < net->n; i++)
+        net->p[i] = scale * state[i];
     return scale;
 }

@@ -161,11 +161,18 @@ struct bd_hysteresis {
     double lr, momentum, decay, threshold;
     bool seed_code; /* else hold */
 };
-/* One step: latent w, momentum buffer v, state and visible p, all [n], are
- * updated in place from gradient g; first = the first step.  Returns the
- * scale. */
-double bd_hysteresis_step(double *w, double *v, double *state, double *p,
-                          const double *g, size_t n,
+/* What training carries from step to step, all [n], owned by the caller. */
+struct bd_hysteresis_net {
+    size_t n;
+    double *w;     /* latent weights, which SGD moves */
+    double *v;     /* momentum */
+    double *state; /* unit value per weight, -1 or +1 (raw for one step in
+                      seed_code) */
+    double *p;     /* visible weights: state times scale */
+};
+/* One step from gradient g[n], in place; first = the first step, when v and
+ * state are made from w.  Returns the scale. */
+double bd_hysteresis_step(struct bd_hysteresis_net *net, const double *g,
                           const struct bd_hysteresis *h, bool first);
 
 /* PACT's pieces where the table's common form is not enough
@@ -177,8 +184,13 @@ double bd_pact_exponential(double x, double alpha, int bits, bool clamp);
 /* Feature maps channel by channel (channel_bit_allocation.md sections 2, 3):
  * y[n] = d * code, codes 0 .. 2^bits-1, or two's complement when is_signed;
  * bits 0 or d <= 0 send zeros. */
-void bd_feature_uniform(double *y, const float *x, size_t n, double d,
-                        int bits, bool is_signed);
+struct bd_feature_uniform {
+    double d;
+    int bits;
+    bool is_signed;
+};
+void bd_feature_uniform(double *y, const float *x, size_t n,
+                        const struct bd_feature_uniform *p);
 /* Logarithmic levels a * 2^(-e0*e), code 0 = zero. */
 struct bd_feature_log {
     double a, e0;
