@@ -202,5 +202,11 @@ extern const struct bd_op bd_graph_ops_unary[];
 extern const struct bd_op bd_graph_ops_norm[];
 extern const struct bd_op bd_graph_ops_pool[];
 extern const struct bd_op bd_graph_ops_shape[];
+extern const struct bd_op bd_graph_ops_move[];
+extern const struct bd_op bd_graph_ops_pad[];
+extern const struct bd_op bd_graph_ops_softmax[];
+extern const struct bd_op bd_graph_ops_reduce[];
+extern const struct bd_op bd_graph_ops_index[];
+extern const struct bd_op bd_graph_ops_convt[];
 
 #endif

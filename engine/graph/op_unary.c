@@ -59,7 +59,7 @@ static float shrink(float v, float bias, float lambd)
     return v < -lambd ? v + bias : v > lambd ? v - bias : 0;
 }
 
-LOOP(relu, v > 0 || isnan(v) ? v : 0)
+LOOP(relu, v <= 0 ? 0 : v) /* NaN stays; no branch to guess wrong */
 LOOP(leaky, v < 0 ? v * p[0] : v)
 LOOP(elu, v < 0 ? p[0] * expm1f(v) : v)
 LOOP(celu, v < 0 ? p[0] * expm1f(v / p[0]) : v)
