@@ -36,6 +36,15 @@ bool bd_session_is_float(const struct bd_tensorcfg *t)
     return t->bits == 32 && !t->channel;
 }
 
+bool bd_session_all_float(const struct bd_bitcfg *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (!bd_session_is_float(&c->layer[i].w) ||
+            !bd_session_is_float(&c->layer[i].a))
+            return false;
+    return true;
+}
+
 bd_status bd_fits_new(struct bd_fits **out, const struct bd_model *m,
                       struct bd_err *err)
 {
@@ -206,7 +215,7 @@ static struct bd_fit *publish(struct bd_fits *f, struct bd_fit *fit)
     pthread_mutex_lock(&f->lock);
     if (s->n == KEEP_FITS) {
         out = s->fit[--s->n];
-        if (atomic_fetch_sub(&out->refs, 1) > 1)
+        if (out && atomic_fetch_sub(&out->refs, 1) > 1)
             out = NULL; /* still used: its last user frees it */
     }
     memmove(s->fit + 1, s->fit, (size_t)s->n * sizeof *s->fit);
@@ -259,7 +268,7 @@ bd_status bd_fits_get(const struct bd_fit **out, struct bd_fits *f,
     const struct bd_fit *hit = bd_fits_peek(f, ask.layer, ask.cfg);
     if (!hit) {
         st = build_fit(&fit, f, ask, ctl, err);
-        if (st == BD_OK) {
+        if (st == BD_OK && fit) {
             atomic_fetch_add(&fit->refs, 1); /* the caller's */
             old = publish(f, fit);
             hit = fit;

@@ -356,11 +356,16 @@ static void remember_acc(struct bd_session *s, const struct bd_acc_answer *a)
         s->acc_n++;
 }
 
+/* Also of the float job, whose final result is read from the bench; and a
+ * float run may be part of an accuracy job when it was cancelled before. */
 static void acc_accept(struct bd_session *s, struct bd_done *d)
 {
     struct bd_acc_answer *a = d->result;
-    show_acc(s, a, d->partial);
-    if (!d->partial)
+    if (a && a->digest == 0)
+        s->float_acc = (struct bd_acc_live){true, true, 0, a->eval};
+    else if (a)
+        show_acc(s, a, d->partial);
+    if (a && !d->partial)
         remember_acc(s, a);
     bd_free(a);
 }
@@ -389,6 +394,8 @@ static void ask_acc(struct bd_session *s)
     if (!s->bench)
         return;
     bd_lanes_touch(s->lanes, bd_live_key(BD_LIVE_ACC, 0));
+    if (bd_session_all_float(&s->cfg))
+        return; /* the float run answers */
     for (size_t i = 0; i < s->acc_n; i++)
         if (s->acc_cache[i].digest == s->digest) {
             show_acc(s, &s->acc_cache[i], false);
@@ -508,9 +515,9 @@ static void accept(struct bd_session *s, struct bd_done *d,
         calibrated(s);
         break;
     case BD_LIVE_ACC:
+    case BD_LIVE_FLOAT:
         acc_accept(s, d);
         break;
-    case BD_LIVE_FLOAT: /* read from the bench */
     case BD_LIVE_SAVE:
         break;
     }

@@ -52,15 +52,6 @@ static bd_status layer_errors(struct bd_layer_errors *out,
     return st;
 }
 
-static bool all_float(const struct bd_bitcfg *c)
-{
-    for (size_t i = 0; i < c->n; i++)
-        if (!bd_session_is_float(&c->layer[i].w) ||
-            !bd_session_is_float(&c->layer[i].a))
-            return false;
-    return true;
-}
-
 static bd_status errors_of_all(struct bd_layer_errors *layers,
                                struct bd_session *s, struct bd_ctl *ctl,
                                struct bd_err *err)
@@ -74,7 +65,7 @@ static bd_status errors_of_all(struct bd_layer_errors *layers,
         db[i] = NAN;
         st = layer_errors(&layers[i], s, (int)i, ctl, err);
     }
-    if (st == BD_OK && !all_float(&s->cfg))
+    if (st == BD_OK && !bd_session_all_float(&s->cfg))
         st = bd_bench_lockstep(db, s->bench, &s->cfg, ctl, err);
     for (size_t i = 0; i < n && st == BD_OK; i++)
         layers[i].out_sqnr_db = db[i];

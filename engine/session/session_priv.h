@@ -25,6 +25,7 @@
 
 /* A tensor left as it is. */
 bool bd_session_is_float(const struct bd_tensorcfg *t);
+bool bd_session_all_float(const struct bd_bitcfg *c);
 
 /* ------------------------------------------------------------------- fits
  * Any thread; the peeks never wait for a computation. */
@@ -105,7 +106,7 @@ bd_status bd_bench_float(struct bd_bench *b, struct bd_ctl *ctl,
 /* Accuracy of a configuration, with both steps before it where needed.
  * Posts partial results (struct bd_acc_answer) through ctl. */
 struct bd_acc_answer {
-    uint64_t digest;
+    uint64_t digest; /* of the configuration; 0 = a partial float run */
     struct bd_net_eval eval;
 };
 bd_status bd_bench_accuracy(struct bd_acc_answer *out, struct bd_bench *b,
@@ -222,7 +223,7 @@ struct bd_session {
     struct bd_lanes *lanes;
     struct bd_fits *fits;
     struct bd_bench *bench; /* NULL: no accuracy, `why` says why */
-    char why[600];
+    char why[800];
     int64_t images;
     uint64_t seed;
     bool started, shown_changed;
@@ -233,7 +234,7 @@ struct bd_session {
 
     struct bd_layer_live *live; /* [nlayers] */
     struct bd_grid_cache *grid;
-    struct bd_acc_live acc;
+    struct bd_acc_live acc, float_acc; /* float_acc: partial ones only */
     struct bd_acc_answer *acc_cache; /* ring of exact answers */
     size_t acc_n, acc_next;
     int *visible;

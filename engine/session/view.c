@@ -202,8 +202,14 @@ void bd_session_net(struct bd_net_view *out, const struct bd_session *s)
     if (f) {
         v.float_fresh = BD_EXACT;
         v.float_acc = *f;
+    } else if (s->float_acc.have) {
+        v.float_fresh = BD_PARTIAL;
+        v.float_acc = s->float_acc.eval;
     }
-    if (s->acc.have) {
+    if (bd_session_all_float(&s->cfg)) {
+        v.fresh = v.float_fresh;
+        v.acc = v.float_acc;
+    } else if (s->acc.have) {
         v.acc = s->acc.eval;
         v.fresh = s->acc.digest != s->digest ? BD_STALE
                   : s->acc.partial           ? BD_PARTIAL
