@@ -76,7 +76,7 @@ static void fail_json(const struct cli *c)
     bd_json_obj_end(&j);
     bd_json_obj_end(&j);
     if (j.out.s && !j.out.failed)
-        printf("%s\n", j.out.s);
+        fputs(j.out.s, stdout);
     bd_json_done(&j);
 }
 
@@ -139,7 +139,6 @@ int bd_cli_json_out(struct cli *c, struct bd_json *j)
 
     j->out = (struct bd_str){0};
     bd_json_done(j);
-    bd_str_puts(&s, "\n");
     return bd_cli_text_out(c, &s);
 }
 

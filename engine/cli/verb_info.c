@@ -311,6 +311,7 @@ static void text_layers(struct bd_str *s, const struct info *f)
     bool learned = any_learned(f->m);
     struct cli_table t;
 
+    bd_str_puts(s, "\n");
     bd_cli_table_head(&t, learned ? clips : plain);
     for (size_t i = 0; i < f->m->nlayers; i++)
         text_layer(&t, f, i, learned);
@@ -334,8 +335,8 @@ static int out_text(struct cli *c, const struct info *f)
     bd_str_puts(&s, "\n");
     text_values(&s, f, "input", m->input, m->ninputs);
     text_values(&s, f, "output", m->output, m->noutputs);
-    bd_str_puts(&s, "\n");
-    text_layers(&s, f);
+    if (m->nlayers > 0)
+        text_layers(&s, f);
     return bd_cli_text_out(c, &s);
 }
 

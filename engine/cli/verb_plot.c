@@ -142,7 +142,8 @@ static bd_status draw_histogram(struct bd_canvas *canvas, struct plot *p,
 {
     int64_t bins[PLOT_BINS];
     double top = bd_index_absmax(p->index);
-    double clip = p->nlevels && p->q.n == 1 ? p->e.clip : 0.0;
+    bool clips = p->nlevels > 1 && p->q.n == 1 &&
+                 !(p->q.p[0].q->traits & BD_Q_NO_CLIP);
     struct bd_plot_hist h = {
         .title = p->title,
         .subtitle = p->subtitle,
@@ -152,11 +153,13 @@ static bd_status draw_histogram(struct bd_canvas *canvas, struct plot *p,
         .levels = p->levels,
         .nlevels = p->nlevels,
         .log_counts = p->c->a.log_counts,
-        .clip_lo = -clip,
-        .clip_hi = clip,
     };
 
     top = top > 0.0 ? top : 1.0;
+    if (clips) { /* what lies beyond the outermost levels is clipped */
+        h.clip_lo = p->levels[0];
+        h.clip_hi = p->levels[p->nlevels - 1];
+    }
     h.lo = -1.02 * top;
     h.hi = 1.02 * top;
     bd_index_histogram(p->index, h.lo, h.hi, bins, PLOT_BINS);

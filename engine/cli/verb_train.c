@@ -258,7 +258,6 @@ static bd_status write_model(struct train *t, struct bd_err *err)
         return st;
     snprintf(side, sizeof side, "%s.bitdial.json", t->path);
     sidecar(&j, t);
-    bd_str_puts(&j.out, "\n");
     t->c->a.output = side;
     /* The old sidecar describes a model that is gone. */
     t->c->a.force = true;
