@@ -320,10 +320,13 @@ static bool run_save_screen(struct ui *ui, const char *args)
         return false;
     }
     ui_draw(ui);
+    /* As a terminal without colour would show it: scales become shades. */
+    wg_canvas_fold(&ui->canvas, ui->glyphs == WG_ASCII, true);
     char *text = wg_canvas_dump(&ui->canvas, false);
     bd_status st = text ? bd_save(args, text, strlen(text), true, &err)
                         : bd_fail(&err, BD_ENOMEM, "no memory left");
     free(text);
+    ui->dirty = true; /* the canvas lost its colours */
     if (st != BD_OK) {
         ui_refuse(ui, &err);
         return false;

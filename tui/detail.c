@@ -273,6 +273,29 @@ static void draw_input_line(struct ui *ui, struct wg_rect r, int layer,
     ui_pieces(ui, r, 1, p, n);
 }
 
+/* Numbers beside the picture. */
+static void draw_beside(struct ui *ui, struct wg_rect r, int layer,
+                        const struct bd_layer_view *v,
+                        const struct numbers *n)
+{
+    int w = r.w - NUMBERS_W - 2;
+    draw_histogram(ui, (struct wg_rect){r.x + 1, r.y, w, r.h}, layer, v);
+    draw_numbers(ui, (struct wg_rect){r.x + w + 2, r.y, NUMBERS_W, r.h}, n,
+                 1);
+}
+
+/* Numbers below it, in two columns. */
+static void draw_below(struct ui *ui, struct wg_rect r, int layer,
+                       const struct bd_layer_view *v,
+                       const struct numbers *n)
+{
+    int h = (n->k + 1) / 2;
+    int top = r.h - h - 1;
+    draw_histogram(ui, (struct wg_rect){r.x + 1, r.y, r.w - 2, top}, layer,
+                   v);
+    draw_numbers(ui, (struct wg_rect){r.x, r.y + top + 1, r.w, h}, n, 2);
+}
+
 void ui_detail_draw(struct ui *ui, struct wg_rect r, int layer)
 {
     struct bd_layer_view v;
@@ -281,24 +304,11 @@ void ui_detail_draw(struct ui *ui, struct wg_rect r, int layer)
         return;
     bd_session_layer(&v, ui->s, layer);
     numbers_of(&num, ui, layer, &v);
-    int n = num.k;
     ui_detail_title(ui, (struct wg_rect){r.x, r.y, r.w, 2}, layer);
     draw_input_line(ui, (struct wg_rect){r.x, r.y + 2, r.w, 1}, layer, &v);
     struct wg_rect rest = {r.x, r.y + 4, r.w, r.h - 4};
-    if (r.w >= 70) { /* numbers beside the picture */
-        int w = r.w - NUMBERS_W - 2;
-        draw_histogram(ui, (struct wg_rect){rest.x + 1, rest.y, w, rest.h},
-                       layer, &v);
-        draw_numbers(ui, (struct wg_rect){rest.x + w + 2, rest.y, NUMBERS_W,
-                                          rest.h}, &num, 1);
-    } else { /* below it, in two columns */
-        int h = (n + 1) / 2;
-        int top = rest.h - h - 1;
-        if (top > 24)
-            top = 24;
-        draw_histogram(ui, (struct wg_rect){rest.x + 1, rest.y, r.w - 2,
-                                            top}, layer, &v);
-        draw_numbers(ui, (struct wg_rect){rest.x, rest.y + top + 1, r.w, h},
-                     &num, 2);
-    }
+    if (r.w >= 70)
+        draw_beside(ui, rest, layer, &v, &num);
+    else
+        draw_below(ui, rest, layer, &v, &num);
 }

@@ -37,7 +37,7 @@ struct ui_filter { /* all terms must hold; none = everything */
         enum ui_field field;
         enum ui_relation rel;
         double num;
-        char text[64];
+        char text[96];
     } term[UI_TERMS];
     char text[256]; /* as typed */
 };

@@ -12,7 +12,7 @@
 #include "ui.h"
 
 enum strip { S_RANGE, S_MSE, S_BITS, STRIPS };
-enum { LABEL_W = 8, MAX_CELL_W = 6, MAX_LINES = 4 };
+enum { LABEL_W = 8, MAX_CELL_W = 4, MAX_LINES = 4 };
 
 struct channels {
     int layer;   /* whose channels these are */
@@ -131,9 +131,11 @@ static int draw_strip(struct ui *ui, struct wg_rect r, struct view *v,
     char ends[80];
     v->strip = which;
     int at = cur - v->first;
+    bool focus = cur >= 0;
     struct wg_heat h = {
         .rows = v->lines * v->split, .cols = v->per_line,
-        .cur_row = at / v->per_line * v->split, .cur_col = at % v->per_line,
+        .cur_row = focus ? at / v->per_line * v->split : -1,
+        .cur_col = focus ? at % v->per_line : -1,
         .value = value, .arg = v, .cell_w = v->cell_w};
     wg_text(&ui->canvas, r, 1, 0, WG_HEADING, name[which]);
     strip_label(ends, sizeof ends, v);
@@ -213,9 +215,35 @@ static void draw_table(struct ui *ui, struct channels *st, struct wg_rect r,
     struct wg_table t = {.col = columns, .ncol = T_COLUMNS, .nrow = v->n,
                          .top = st->top, .cursor = st->cur, .sort_col = -1,
                          .cell = cell, .arg = &arg};
-    wg_table_scroll(&t, r.h - 1);
+    if (t.cursor >= 0) /* -1: another screen's pane, without a cursor */
+        wg_table_scroll(&t, r.h - 1);
     st->top = t.top;
     wg_table_draw(&ui->canvas, r, &t, ui->glyphs);
+}
+
+/* Returns the rows used. */
+static int draw_strips(struct ui *ui, struct wg_rect r, struct view *v,
+                       int cur)
+{
+    int y = 0;
+    for (int i = 0; i < STRIPS; i++)
+        y += draw_strip(ui, (struct wg_rect){r.x, r.y + y, r.w, r.h - y}, v,
+                        (enum strip)i, cur);
+    return y;
+}
+
+/* Another screen may show the strips: there no channel has the cursor. */
+void ui_channels_pane(struct ui *ui, struct wg_rect r)
+{
+    struct channels st = {.layer = ui->list.cur};
+    if (r.h < STRIPS || ui->list.at < 0)
+        return;
+    struct view v = view_of(ui, &st, r.w, r.h);
+    int y = draw_strips(ui, r, &v, -1) + 1;
+    st.cur = -1;
+    if (r.h - y >= 4)
+        draw_table(ui, &st, (struct wg_rect){r.x, r.y + y, r.w, r.h - y},
+                   &v);
 }
 
 static void draw(struct ui *ui, void *state, struct wg_rect body)
@@ -228,14 +256,10 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
     struct view v = view_of(ui, st, body.w, body.h);
     ui_detail_title(ui, (struct wg_rect){body.x, body.y, body.w, 2},
                     ui->list.cur);
-    int y = 3;
-    for (int s = 0; s < STRIPS; s++)
-        y += draw_strip(ui, (struct wg_rect){body.x, body.y + y, body.w,
-                                             body.h - y},
-                        &v, (enum strip)s, st->cur);
-    y++;
-    draw_table(ui, st, (struct wg_rect){body.x, body.y + y, body.w,
-                                        body.h - y}, &v);
+    int y = 3 + draw_strips(ui, (struct wg_rect){body.x, body.y + 3, body.w,
+                                                 body.h - 3}, &v, st->cur);
+    draw_table(ui, st, (struct wg_rect){body.x, body.y + y + 1, body.w,
+                                        body.h - y - 1}, &v);
 }
 
 /* --------------------------------------------------------------- actions */

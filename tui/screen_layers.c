@@ -9,7 +9,8 @@
 #include "ui.h"
 
 enum { WIDE_W = 118, WIDE_H = 30, HUGE_W = 190, HUGE_H = 50, LOG_H = 6,
-       NOISE_W = 6, SPARK_W = 24 };
+       DETAIL_H = 27, STRIPS_H = 5, TABLE_H = 14, NOISE_W = 5,
+       SPARK_SMALL = 8, SPARK_WIDE = 20 };
 
 enum column { C_MARK, C_NAME, C_OP, C_SHAPE, C_W, C_A, C_METHOD, C_PSNR,
               C_KB, C_NOISE, C_SPARK, C_COLUMNS };
@@ -17,21 +18,24 @@ enum column { C_MARK, C_NAME, C_OP, C_SHAPE, C_W, C_A, C_METHOD, C_PSNR,
 /* Columns leave in the order of `leave`; the name never does. */
 static const struct wg_column columns[C_COLUMNS] = {
     [C_MARK] = {"", 2, 2, 0, false, false},
-    [C_NAME] = {"layer", 12, 28, 0, false, true},
-    [C_OP] = {"op", 4, 6, 3, false, false},
-    [C_SHAPE] = {"shape", 10, 13, 2, false, false},
+    [C_NAME] = {"layer", 16, 28, 0, false, true},
+    [C_OP] = {"op", 4, 6, 1, false, false},
+    [C_SHAPE] = {"shape", 11, 13, 2, false, false},
     [C_W] = {"W", 3, 3, 0, true, false},
     [C_A] = {"A", 3, 3, 0, true, false},
     [C_METHOD] = {"method", 7, 7, 5, false, false},
     [C_PSNR] = {"PSNR", 5, 6, 0, true, false},
     [C_KB] = {"KB", 6, 7, 6, true, false},
     [C_NOISE] = {"noise", NOISE_W, NOISE_W, 4, false, false},
-    [C_SPARK] = {"weights", 8, 16, 1, false, false},
+    [C_SPARK] = {"weights", SPARK_SMALL + 1, SPARK_SMALL + 1, 3, false,
+                 false},
 };
 
 struct layers {
     int seen_top, seen_n, seen_h; /* what the session was told last */
-    struct wg_cell spark[SPARK_W]; /* of the cell being drawn */
+    struct wg_cell spark[SPARK_WIDE]; /* of the cell being drawn */
+    int spark_w;
+    struct wg_column col[C_COLUMNS]; /* `columns` for this width */
 };
 
 /* ------------------------------------------------------------ rectangles */
@@ -45,7 +49,7 @@ static struct panes panes_of(const struct ui *ui, struct wg_rect b)
     if (b.w < WIDE_W || b.h < WIDE_H || ui->split.zoomed)
         return p;
     int list = ui->split.list_w ? ui->split.list_w
-                                : b.w >= HUGE_W ? 100 : 66;
+                                : b.w >= HUGE_W ? 104 : 66;
     if (list > b.w - 40)
         list = b.w - 40;
     if (list < 40)
@@ -91,10 +95,10 @@ static void spark_cell(struct wg_table_cell *out, struct layers *st,
     if (!v->bins)
         return;
     /* Only the middle of the range: tails are visible on screen 2. */
-    int width = 16;
-    wg_spark(st->spark, width, v->bins + 16, BD_VIEW_BINS - 32, ui->glyphs);
+    wg_spark(st->spark, st->spark_w, v->bins + 16, BD_VIEW_BINS - 32,
+             ui->glyphs);
     out->cells = st->spark;
-    out->ncells = width;
+    out->ncells = st->spark_w;
 }
 
 static void bits_cell(struct wg_table_cell *out, const struct bd_tensorcfg *c)
@@ -190,10 +194,14 @@ static int sorted_column(const struct ui *ui)
     return col[ui->list.order];
 }
 
-static struct wg_table table_of(struct ui *ui)
+static struct wg_table table_of(struct ui *ui, int width)
 {
+    struct layers *st = ui->state[UI_LAYERS];
+    st->spark_w = width >= 96 ? SPARK_WIDE : SPARK_SMALL;
+    memcpy(st->col, columns, sizeof columns);
+    st->col[C_SPARK].min = st->col[C_SPARK].want = st->spark_w + 1;
     return (struct wg_table){
-        .col = columns, .ncol = C_COLUMNS, .nrow = ui->list.n,
+        .col = st->col, .ncol = C_COLUMNS, .nrow = ui->list.n,
         .top = ui->list.top, .cursor = ui->list.at,
         .sort_col = sorted_column(ui), .sort_down = ui->list.reverse,
         .cell = cell, .arg = ui};
@@ -216,7 +224,7 @@ static void tell_visible(struct ui *ui, struct layers *st, int h)
 static void draw_table(struct ui *ui, struct layers *st, struct wg_rect r)
 {
     ui_list_scroll(&ui->list, r.h - 1);
-    struct wg_table t = table_of(ui);
+    struct wg_table t = table_of(ui, r.w);
     wg_table_draw(&ui->canvas, r, &t, ui->glyphs);
     tell_visible(ui, st, r.h - 1);
     if (ui->list.n == 0)
@@ -258,6 +266,20 @@ static void draw_divider(struct ui *ui, struct wg_rect r)
                (struct wg_cell){ch, 0, WG_FRAME, WG_TEXT});
 }
 
+/* The layer, and below it what its channels look like when there is room:
+ * a picture higher than it is wide says no more than a lower one. */
+static void draw_detail(struct ui *ui, struct wg_rect r)
+{
+    int high = r.h;
+    if (high > DETAIL_H)
+        high = r.h - STRIPS_H > DETAIL_H && r.h < DETAIL_H + TABLE_H
+                   ? r.h - STRIPS_H
+                   : DETAIL_H;
+    ui_detail_draw(ui, (struct wg_rect){r.x, r.y, r.w, high}, ui->list.cur);
+    ui_channels_pane(ui, (struct wg_rect){r.x, r.y + high + 1, r.w,
+                                          r.h - high - 1});
+}
+
 static void draw(struct ui *ui, void *state, struct wg_rect body)
 {
     struct panes p = panes_of(ui, body);
@@ -271,7 +293,7 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
     if (p.detail.w > 0 && ui->list.at >= 0) {
         draw_divider(ui, (struct wg_rect){p.detail.x - 1, p.detail.y, 1,
                                           p.detail.h});
-        ui_detail_draw(ui, p.detail, ui->list.cur);
+        draw_detail(ui, p.detail);
     }
     if (p.log.h > 0)
         draw_log(ui, p.log);
@@ -347,9 +369,10 @@ static void mouse(struct ui *ui, void *state, struct wg_rect body,
                   struct wg_mouse m)
 {
     (void)state;
-    struct wg_table t = table_of(ui);
+    struct wg_rect list = panes_of(ui, body).list;
+    struct wg_table t = table_of(ui, list.w);
     int col = -1;
-    int row = wg_table_hit(&t, panes_of(ui, body).list, m.x, m.y, &col);
+    int row = wg_table_hit(&t, list, m.x, m.y, &col);
     if (m.what == WG_WHEEL_UP || m.what == WG_WHEEL_DOWN) {
         wheel(ui, row, col, m.what == WG_WHEEL_UP ? -1 : 1);
     } else if (row == -1 && col >= 0) {

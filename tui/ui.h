@@ -165,6 +165,10 @@ void ui_detail_draw(struct ui *ui, struct wg_rect r, int layer);
 /* One line: name, shape, weights, choice. */
 void ui_detail_title(struct ui *ui, struct wg_rect r, int layer);
 
+/* ----------------------------------------------------- screen_channels.c */
+/* The strips of the cursor's layer, with the table when r is high enough. */
+void ui_channels_pane(struct ui *ui, struct wg_rect r);
+
 /* --------------------------------------------------------------- edit.c */
 /* Marked layers if any, else the cursor's.  Borrowed until the next mark. */
 struct bd_sel ui_selection(struct ui *ui);
