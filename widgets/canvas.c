@@ -285,8 +285,7 @@ static void dump_plane(struct text *t, const struct wg_canvas *c,
     for (int y = 0; y < c->h; y++) {
         size_t start = t->len;
         for (int x = 0; x < c->w; x++) {
-            dump_cell(t, &c->cell[(size_t)y * (size_t)c->w + (size_t)x],
-                      plane);
+            dump_cell(t, &c->cell[(size_t)y * (size_t)c->w + (size_t)x], plane);
         }
         while (t->len > start && t->p[t->len - 1] == ' ') {
             t->len--;

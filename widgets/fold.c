@@ -22,7 +22,7 @@ static uint32_t scale_char(unsigned role, bool ascii)
     if (role >= WG_DIV0) {
         return (uint32_t)sign[n * 5 / 32];
     }
-    return ascii ? '0' + n * 10 / 32 : shade[n * 5 / 32];
+    return ascii ? '0' + (2 * n + 1) * 10 / 64 : shade[n * 5 / 32];
 }
 
 /* A half block shows two values; in one character their mean must do. */
@@ -30,7 +30,9 @@ static void fold_scale(struct wg_cell *cell, bool ascii)
 {
     bool fg = scaled(cell->fg), bg = scaled(cell->bg);
 
-    if (cell->ch == UPPER_HALF || cell->ch == LOWER_HALF) {
+    if (cell->fg == WG_CURSOR) {
+        cell->ch = '+'; /* the cursor of a heat map */
+    } else if (cell->ch == UPPER_HALF || cell->ch == LOWER_HALF) {
         unsigned role = fg && bg ? (cell->fg + cell->bg + 1u) / 2
                         : fg     ? cell->fg
                                  : cell->bg;

@@ -2,13 +2,14 @@
  * digits where there are only letters.
  *
  * A value picks one of 32 steps, so neighbours that differ little look alike
- * and merge.  The value under the cursor gives its colour to the whole cell,
- * with a small arrow telling whether it is the upper or the lower one. */
+ * and merge.  Under the cursor the value keeps its half of the cell, and the
+ * other half turns black or white, whichever stands out: easy to find among
+ * colours, and it says which of the two rows is meant. */
 #include "wg_priv.h"
 
 #include <math.h>
 
-enum { UPPER = 0x2580, LOWER = 0x2584, ARROW_UP = 0x25b4, ARROW_DOWN = 0x25be };
+enum { UPPER = 0x2580, LOWER = 0x2584 };
 
 /* The role of a value; WG_TEXT for "no value here". */
 static enum wg_role role_at(const struct wg_heat *h, int row, int col)
@@ -40,9 +41,10 @@ static struct wg_cell half_cell(enum wg_role up, enum wg_role down)
     return cell;
 }
 
-static struct wg_cell cursor_cell(enum wg_role ground, uint32_t sign)
+/* The theme picks a legible ink for any plain role on a step of a scale. */
+static struct wg_cell cursor_cell(enum wg_role value, uint32_t ink_half)
 {
-    return (struct wg_cell){sign, 0, WG_CURSOR, (uint8_t)ground};
+    return (struct wg_cell){ink_half, 0, WG_CURSOR, (uint8_t)value};
 }
 
 /* One column of one line in the half-block tier. */
@@ -51,10 +53,10 @@ static struct wg_cell cell_of(const struct wg_heat *h, int row, int col)
     enum wg_role up = role_at(h, row, col), down = role_at(h, row + 1, col);
 
     if (col == h->cur_col && h->cur_row == row) {
-        return cursor_cell(up, ARROW_UP);
+        return cursor_cell(up, LOWER);
     }
     if (col == h->cur_col && h->cur_row == row + 1) {
-        return cursor_cell(down, ARROW_DOWN);
+        return cursor_cell(down, UPPER);
     }
     return half_cell(up, down);
 }
@@ -70,7 +72,7 @@ static struct wg_cell digit_of(const struct wg_heat *h, int row, int col)
 
     if (role != WG_TEXT) {
         cell.ch = h->diverging ? (uint32_t)sign[step * 5 / 32]
-                               : '0' + step * 10 / 32;
+                               : '0' + (2 * step + 1) * 10 / 64;
     }
     return cell;
 }
@@ -97,12 +99,7 @@ static void draw_halves(struct wg_canvas *c, struct wg_rect r,
 {
     for (int y = 0; y < r.h && h->top + 2 * y < h->rows; y++) {
         for (int x = 0; x < r.w && h->left + x / cw < h->cols; x++) {
-            struct wg_cell cell =
-                cell_of(h, h->top + 2 * y, h->left + x / cw);
-            if (cell.fg == WG_CURSOR && x % cw != cw / 2) {
-                cell.ch = ' '; /* one arrow per value */
-            }
-            wg_put(c, r, x, y, cell);
+            wg_put(c, r, x, y, cell_of(h, h->top + 2 * y, h->left + x / cw));
         }
     }
 }

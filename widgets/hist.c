@@ -55,7 +55,8 @@ static double count_at(const struct plot *p, const int64_t *bins, int x)
 
     if (n <= w) {
         int i = (int)((a + b) / 2);
-        return bins[i < n ? i : n - 1] > 0 ? (double)bins[i < n ? i : n - 1] : 0;
+        return bins[i < n ? i : n - 1] > 0 ? (double)bins[i < n ? i : n - 1]
+                                           : 0;
     }
     for (int i = (int)a; i < n && i < b; i++) {
         double from = i > a ? i : a, to = i + 1 < b ? i + 1 : b;
@@ -67,8 +68,8 @@ static double count_at(const struct plot *p, const int64_t *bins, int x)
 /* Height in [0,1] of a count. */
 static double height_of(const struct plot *p, double count)
 {
-    double f = p->h->log_counts ? log1p(count) / log1p(p->most)
-                                : count / p->most;
+    double f =
+        p->h->log_counts ? log1p(count) / log1p(p->most) : count / p->most;
     return f < 0 ? 0 : f > 1 ? 1 : f;
 }
 
@@ -146,24 +147,46 @@ static void draw_step(const struct plot *p, int x, double f, double bar)
     wg_put(p->c, p->bars, x, y, cell);
 }
 
-static void draw_overlay(const struct plot *p)
+/* Columns wholly outside the clip: no quantized value lies there. */
+static bool beyond_clip(const struct plot *p, int x)
 {
     const struct wg_hist *h = p->h;
+    int a = column_of(p, h->clip_lo), b = column_of(p, h->clip_hi);
 
+    return h->clip_lo < h->clip_hi && ((a >= 0 && x < a) || (b >= 0 && x > b));
+}
+
+/* One past the last column that rounds to the same level as column x. */
+static int run_end(const struct plot *p, int x)
+{
+    bool beyond = beyond_clip(p, x);
+    int end = x + 1;
+
+    if (p->h->nlevels == 0) {
+        return end;
+    }
+    size_t level = nearest_level(p->h, center_of(p, x));
+    while (end < p->bars.w && beyond_clip(p, end) == beyond &&
+           nearest_level(p->h, center_of(p, end)) == level) {
+        end++;
+    }
+    return end;
+}
+
+static void draw_overlay(const struct plot *p)
+{
     for (int x = 0, end; x < p->bars.w; x = end) {
-        double sum = count_at(p, h->quant_bins, x);
-        size_t level = h->nlevels ? nearest_level(h, center_of(p, x)) : 0;
-        end = x + 1;
-        while (h->nlevels && end < p->bars.w &&
-               nearest_level(h, center_of(p, end)) == level) {
-            sum += count_at(p, h->quant_bins, end++);
+        double sum = 0;
+        end = run_end(p, x);
+        for (int i = x; i < end; i++) {
+            sum += count_at(p, p->h->quant_bins, i);
         }
         double mean = sum / (end - x);
         /* a step too low to see would only thicken the axis */
         bool seen = height_of(p, mean) * p->bars.h * 16 >= 1;
         for (int i = x; i < end && seen; i++) {
             draw_step(p, i, height_of(p, mean),
-                      height_of(p, count_at(p, h->bins, i)));
+                      height_of(p, count_at(p, p->h->bins, i)));
         }
     }
 }

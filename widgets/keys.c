@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+/* clang-format off */
 static const struct {
     int key;
     const char *name;
@@ -26,6 +27,7 @@ static const struct {
     {WG_KEY_RESIZE, "Resize"}, {WG_KEY_MOUSE, "Mouse"},
     {WG_KEY_PASTE, "Paste"}, {'<', "lt"},
 };
+/* clang-format on */
 enum { NNAMES = sizeof names / sizeof names[0] };
 
 static int parse_ctrl(const char *s)
@@ -77,8 +79,7 @@ int wg_key_parse(const char *name)
     if (!*p) { /* one character is itself */
         return cp < 32 || cp == 0xfffd ? WG_KEY_NONE : (int)cp;
     }
-    if (n > 2 && n < sizeof inner + 2 && name[0] == '<' &&
-        name[n - 1] == '>') {
+    if (n > 2 && n < sizeof inner + 2 && name[0] == '<' && name[n - 1] == '>') {
         memcpy(inner, name + 1, n - 2);
         inner[n - 2] = '\0';
         return parse_name(inner);

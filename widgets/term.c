@@ -287,8 +287,7 @@ bool wg_term_sync_size(struct wg_term *t)
     struct winsize ws;
     int w = COLS, h = LINES;
 
-    if (ioctl(t->out, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0 &&
-        ws.ws_row > 0) {
+    if (ioctl(t->out, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0 && ws.ws_row > 0) {
         w = ws.ws_col;
         h = ws.ws_row;
     }

@@ -53,8 +53,8 @@ static void align(struct entry *e)
 
 /* The semicolon form is the one every 24-bit terminal knows; colours below 8
  * stay the user's own. */
-#define DIRECT(base)                                                       \
-    "\033[%?%p1%{8}%<%t" base "%p1%d%e" base "8;2;%p1%{65536}%/%d;"        \
+#define DIRECT(base)                                                           \
+    "\033[%?%p1%{8}%<%t" base "%p1%d%e" base "8;2;%p1%{65536}%/%d;"            \
     "%p1%{256}%/%{255}%&%d;%p1%{255}%&%d%;m"
 
 static const char *string_value(const char *name)

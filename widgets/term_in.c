@@ -17,27 +17,45 @@
 
 enum { PASTE_MAX = 1 << 20, PASTE_SILENCE_MS = 1000, MOUSE_WAIT_MS = 50 };
 
+/* clang-format off: tables read better in columns */
 static const struct {
     const char *bytes;
     int code;
 } spellings[] = {
-    {"\033[200~", CODE_PASTE_BEGIN}, {"\033[201~", CODE_PASTE_END},
-    {"\033[<", CODE_MOUSE_SGR},      {"\033[H", KEY_HOME},
-    {"\033[F", KEY_END},             {"\033OH", KEY_HOME},
-    {"\033OF", KEY_END},             {"\033[1~", KEY_HOME},
-    {"\033[4~", KEY_END},            {"\033[7~", KEY_HOME},
-    {"\033[8~", KEY_END},            {"\033[Z", KEY_BTAB},
-    {"\033[A", KEY_UP},              {"\033[B", KEY_DOWN},
-    {"\033[C", KEY_RIGHT},           {"\033[D", KEY_LEFT},
-    {"\033OA", KEY_UP},              {"\033OB", KEY_DOWN},
-    {"\033OC", KEY_RIGHT},           {"\033OD", KEY_LEFT},
-    {"\033[2~", KEY_IC},             {"\033[3~", KEY_DC},
-    {"\033[5~", KEY_PPAGE},          {"\033[6~", KEY_NPAGE},
-    {"\033[11~", KEY_F(1)},          {"\033[12~", KEY_F(2)},
-    {"\033[13~", KEY_F(3)},          {"\033[14~", KEY_F(4)},
-    {"\033OP", KEY_F(1)},            {"\033OQ", KEY_F(2)},
-    {"\033OR", KEY_F(3)},            {"\033OS", KEY_F(4)},
+    {"\033[200~", CODE_PASTE_BEGIN},
+    {"\033[201~", CODE_PASTE_END},
+    {"\033[<", CODE_MOUSE_SGR},
+    {"\033[H", KEY_HOME},
+    {"\033[F", KEY_END},
+    {"\033OH", KEY_HOME},
+    {"\033OF", KEY_END},
+    {"\033[1~", KEY_HOME},
+    {"\033[4~", KEY_END},
+    {"\033[7~", KEY_HOME},
+    {"\033[8~", KEY_END},
+    {"\033[Z", KEY_BTAB},
+    {"\033[A", KEY_UP},
+    {"\033[B", KEY_DOWN},
+    {"\033[C", KEY_RIGHT},
+    {"\033[D", KEY_LEFT},
+    {"\033OA", KEY_UP},
+    {"\033OB", KEY_DOWN},
+    {"\033OC", KEY_RIGHT},
+    {"\033OD", KEY_LEFT},
+    {"\033[2~", KEY_IC},
+    {"\033[3~", KEY_DC},
+    {"\033[5~", KEY_PPAGE},
+    {"\033[6~", KEY_NPAGE},
+    {"\033[11~", KEY_F(1)},
+    {"\033[12~", KEY_F(2)},
+    {"\033[13~", KEY_F(3)},
+    {"\033[14~", KEY_F(4)},
+    {"\033OP", KEY_F(1)},
+    {"\033OQ", KEY_F(2)},
+    {"\033OR", KEY_F(3)},
+    {"\033OS", KEY_F(4)},
 };
+/* clang-format on */
 
 void wg_term_define_keys(void)
 {
@@ -54,6 +72,7 @@ static int map_code(int code)
     static const struct {
         int code, key;
     } table[] = {
+        /* clang-format off */
         {KEY_UP, WG_KEY_UP},         {KEY_DOWN, WG_KEY_DOWN},
         {KEY_LEFT, WG_KEY_LEFT},     {KEY_RIGHT, WG_KEY_RIGHT},
         {KEY_HOME, WG_KEY_HOME},     {KEY_END, WG_KEY_END},
@@ -64,7 +83,7 @@ static int map_code(int code)
         {KEY_BACKSPACE, 127},        {KEY_A1, WG_KEY_HOME},
         {KEY_A3, WG_KEY_PGUP},       {KEY_C1, WG_KEY_END},
         {KEY_C3, WG_KEY_PGDN},
-    };
+    }; /* clang-format on */
 
     if (code >= KEY_F(1) && code <= KEY_F(12)) {
         return WG_KEY_F1 + code - KEY_F(1);

@@ -31,6 +31,7 @@ struct style {
 
 struct scale {
     const uint32_t *rgb; /* [STEPS] */
+    const uint8_t *c256; /* [STEPS] */
     const int8_t *c16;   /* [5] */
     const int8_t *c8;    /* [5] */
 };
@@ -41,6 +42,7 @@ struct wg_theme {
     struct scale heat, div;
 };
 
+/* clang-format off: tables read better in columns */
 static const struct style dark[NROLES] = {
     [WG_TEXT] = {-1, -1, -1, -1, 0, 0},
     [WG_DIM] = {0x8b93a1, -1, 8, -1, 0, 0},
@@ -73,7 +75,7 @@ static const struct style dark[NROLES] = {
 
 static const struct style light[NROLES] = {
     [WG_TEXT] = {-1, -1, -1, -1, 0, 0},
-    [WG_DIM] = {0x6b7280, -1, 8, -1, 0, 0},
+    [WG_DIM] = {0x636a77, -1, 8, -1, 0, 0},
     [WG_TITLE] = {-1, -1, -1, -1, B, 0},
     [WG_TAB] = {0x565d69, -1, -1, -1, 0, 0},
     [WG_TAB_ACTIVE] = {0x10233f, 0xbcd2f2, 15, 4, B, 0},
@@ -83,7 +85,7 @@ static const struct style light[NROLES] = {
     [WG_GOOD] = {0x007a6c, -1, 6, -1, 0, 0},
     [WG_WARN] = {0x9a5b00, -1, 5, -1, 0, 0},
     [WG_BAD] = {0xb3261e, -1, 1, -1, B, 0},
-    [WG_STALE] = {0x6b7280, -1, 8, -1, 0, 0},
+    [WG_STALE] = {0x636a77, -1, 8, -1, 0, 0},
     [WG_PARTIAL] = {0x4a5a72, -1, -1, -1, 0, 0},
     [WG_NUMBER] = {-1, -1, -1, -1, 0, 0},
     [WG_BAR] = {0x3b73bd, 0x3b73bd, 4, 4, 0, 0},
@@ -192,6 +194,26 @@ static const uint32_t div_light[STEPS] = {
     0xd9b294, 0xd3a885, 0xcd9d76, 0xc89367, 0xc18859, 0xbb7e4a, 0xb5743a,
     0xae6928, 0xa85f10, 0x9e5704, 0x925003,
 };
+/* The same in the 256 fixed colours, chosen by eye: the nearest one is often
+ * a grey. */
+static const uint8_t heat256_dark[STEPS] = {
+    17, 17, 18, 18, 18, 24, 24, 24, 24,  24,  30,  30,  30,  30,  30,  36,
+    36, 36, 36, 36, 42, 78, 78, 78, 114, 114, 149, 149, 185, 185, 221, 227,
+};
+static const uint8_t heat256_light[STEPS] = {
+    227, 221, 185, 185, 149, 149, 114, 114, 78, 78, 78, 42, 36, 36, 36, 36,
+    36,  30,  30,  30,  30,  30,  24,  24,  24, 24, 24, 18, 18, 18, 17, 17,
+};
+static const uint8_t div256_dark[STEPS] = {
+    117, 111, 75,  74,  74,  68,  67,  67,  67,  60,  60,
+    60,  240, 239, 238, 238, 238, 238, 239, 240, 240, 95,
+    95,  137, 137, 137, 137, 173, 173, 173, 215, 215,
+};
+static const uint8_t div256_light[STEPS] = {
+    25,  25,  31,  32,  68,  68,  74,  74,  110, 110, 146,
+    153, 153, 188, 254, 255, 255, 254, 254, 187, 223, 180,
+    180, 180, 173, 137, 137, 137, 130, 130, 130, 94,
+};
 /* Five steps of rising (dark) or falling (light) brightness. */
 static const int8_t heat16_dark[5] = {4, 12, 6, 10, 11};
 static const int8_t heat16_light[5] = {11, 10, 6, 12, 4};
@@ -202,15 +224,24 @@ static const int8_t div16_light[5] = {4, 12, 7, 11, 3};
 static const int8_t div8_dark[5] = {4, 4, 0, 3, 3};
 static const int8_t div8_light[5] = {4, 4, 7, 3, 3};
 
+/* clang-format on */
 static const struct wg_theme themes[] = {
-    {"dark", dark, {heat_dark, heat16_dark, heat8_dark},
-     {div_dark, div16_dark, div8_dark}},
-    {"light", light, {heat_light, heat16_light, heat8_light},
-     {div_light, div16_light, div8_light}},
-    {"high-contrast", high, {heat_dark, heat16_dark, heat8_dark},
-     {div_dark, div16_dark, div8_dark}},
-    {"mono", mono, {heat_dark, heat16_dark, heat8_dark},
-     {div_dark, div16_dark, div8_dark}},
+    {"dark",
+     dark,
+     {heat_dark, heat256_dark, heat16_dark, heat8_dark},
+     {div_dark, div256_dark, div16_dark, div8_dark}},
+    {"light",
+     light,
+     {heat_light, heat256_light, heat16_light, heat8_light},
+     {div_light, div256_light, div16_light, div8_light}},
+    {"high-contrast",
+     high,
+     {heat_dark, heat256_dark, heat16_dark, heat8_dark},
+     {div_dark, div256_dark, div16_dark, div8_dark}},
+    {"mono",
+     mono,
+     {heat_dark, heat256_dark, heat16_dark, heat8_dark},
+     {div_dark, div256_dark, div16_dark, div8_dark}},
 };
 
 const char *const wg_theme_names[] = {"dark", "light", "high-contrast", "mono",
@@ -286,6 +317,9 @@ static int scale_color(const struct wg_theme *th, enum wg_colors colors,
     unsigned n = role & (STEPS - 1);
     unsigned fifth = n * 5 / STEPS;
 
+    if (colors == WG_COLORS_256) {
+        return s->c256[n];
+    }
     return tier_color(colors, (int32_t)s->rgb[n],
                       colors == WG_COLORS_8 ? s->c8[fifth] : s->c16[fifth]);
 }
@@ -306,7 +340,9 @@ static int ink_on(const struct wg_theme *th, enum wg_colors colors,
     bool dark_ink = luma / 256 > 110;
 
     return tier_color(colors, dark_ink ? 0x101418 : 0xf4f6fa,
-                      dark_ink ? 0 : colors == WG_COLORS_8 ? 7 : 15);
+                      dark_ink                ? 0
+                      : colors == WG_COLORS_8 ? 7
+                                              : 15);
 }
 
 /* Eight colours have no bright half: bright text is bold, grey text dim, and

@@ -37,7 +37,7 @@ bool wg_role_surface(enum wg_role role);
 /* n eighths of a cell filled from below (0..8) in the given tier. */
 uint32_t wg_eighth(int n, enum wg_glyphs g);
 
-/* --------------------------------------------------------------- scrolling */
+/* ------------------------------------------------------------ scrolling */
 /* The first shown row so that cursor is visible among h of n rows. */
 int wg_scroll_to(int top, int cursor, int n, int h);
 /* Where a key leads from `at` among n rows, h of them seen; -1: not ours. */
@@ -46,7 +46,7 @@ int wg_list_key(int key, int at, int n, int h);
 void wg_scrollbar(struct wg_canvas *c, struct wg_rect r, int top, int n,
                   enum wg_glyphs g);
 
-/* ----------------------------------------------------------------- tidy axes */
+/* ------------------------------------------------------------ tidy axes */
 /* The 1, 2 or 5 times a power of ten that cuts span into at most n parts. */
 double wg_nice_step(double span, int n);
 /* "0", ".17", "-.06", "12", "1e-4": short, given the step between labels. */
