@@ -62,16 +62,16 @@ static bd_status allow_grain(bool weights, const struct bd_tensorcfg *t,
 bd_status bd_config_allows(const struct bd_model *m, int layer, bool weights,
                            const struct bd_tensorcfg *t, struct bd_err *err)
 {
-    if (t->bits == 32 && !t->channel)
-        return BD_OK;
-    bd_status st = t->bits == 32
-                       ? BD_OK
-                       : bd_quantizer_check(t->quant, t->bits, weights, err);
-    if (st == BD_OK)
-        st = allow_grain(weights, t, err);
+    /* What a document could not carry is refused in float as well. */
+    bd_status st = allow_grain(weights, t, err);
+    if (st == BD_OK && t->clip == BD_CLIP_MANUAL &&
+        !(isfinite(t->clip_value) && t->clip_value > 0))
+        st = bd_fail(err, BD_EINVALID, "a manual clip must be above 0");
+    if (st == BD_OK && t->bits != 32)
+        st = bd_quantizer_check(t->quant, t->bits, weights, err);
     if (st == BD_OK && t->channel)
         st = allow_channels(m, layer, t, err);
-    if (st != BD_OK)
+    if (st != BD_OK || (t->bits == 32 && !t->channel))
         return st;
     const struct bd_layer *l = &m->layer[layer];
     if (t->clip == BD_CLIP_LEARNED &&
@@ -83,9 +83,6 @@ bd_status bd_config_allows(const struct bd_model *m, int layer, bool weights,
                        layer == 0 || (size_t)layer + 1 == m->nlayers
                            ? ", and so does --keep-edges 8"
                            : "");
-    if (t->clip == BD_CLIP_MANUAL &&
-        !(isfinite(t->clip_value) && t->clip_value > 0))
-        return bd_fail(err, BD_EINVALID, "a manual clip must be above 0");
     return BD_OK;
 }
 
