@@ -114,7 +114,7 @@ static int best(const struct spot *s, int n, int layers, size_t room,
     return pick;
 }
 
-/* Nothing is taken that saves less than a thousandth of the work of running
+/* Nothing is taken that saves less than a hundredth of the work of running
  * everything for every layer. */
 static int choose(struct spot *s, int n, const struct bd_plan *p,
                   size_t bytes)
@@ -124,7 +124,7 @@ static int choose(struct spot *s, int n, const struct bd_plan *p,
     for (size_t i = 0; i < p->m->nnodes; i++)
         total += work_of(p, i);
     for (;;) {
-        int k = best(s, n, layers, bytes, total * layers * 1e-3);
+        int k = best(s, n, layers, bytes, total * layers * 1e-2);
         if (k < 0)
             return taken;
         s[k].taken = true;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_IO = 16, LINE = 1024 };
+enum { MOST_IO = 16, LINE = 1024, LONGER = LINE + 320 };
 
 struct io {
     struct bd_tensor t[MOST_IO];
@@ -24,7 +24,7 @@ static int load_all(struct io *io, struct bd_arena *a, const char *dir,
                     const char *kind)
 {
     for (io->n = 0; io->n < MOST_IO; io->n++) {
-        char path[LINE];
+        char path[LONGER];
         struct bd_err err = {0};
         snprintf(path, sizeof path, "%s/test_data_set_0/%s_%d.pb", dir, kind,
                  io->n);
@@ -119,7 +119,7 @@ static bool attempt(const struct bd_model *m, const struct io *in,
 
 static bool run_case(const char *dir, bool *bound)
 {
-    char path[LINE];
+    char path[LONGER];
     struct bd_err err = {0}, first = {0};
     struct bd_model *m = NULL;
     struct bd_arena a = {0};
@@ -181,8 +181,8 @@ int main(int argc, char **argv)
         return 77;
     }
     for (int k = 0; k < count; k++) {
-        char dir[LINE];
-        bool b, may = known(list, all[k]->d_name);
+        char dir[LINE + 280];
+        bool b = false, may = known(list, all[k]->d_name);
         snprintf(dir, sizeof dir, "%s/%s", root, all[k]->d_name);
         bool ok = argc > 2 && strcmp(argv[2], all[k]->d_name)
                       ? true : run_case(dir, &b);
