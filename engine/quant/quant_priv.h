@@ -49,6 +49,22 @@ static inline double bd_quant_below(double v)
     return nextafter(v, -INFINITY);
 }
 
+/* Loops worth compiling once per instruction set; the right one is chosen
+ * when the program is loaded.  Eight lanes are summed in a fixed order, so
+ * all of them give the same bits.  Sanitizers are not ready that early. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&       \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define BD_QUANT_CLONES                                                      \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3",         \
+                                 "default")))
+#else
+#define BD_QUANT_CLONES
+#endif
+typedef float bd_quant_f8 __attribute__((vector_size(32)));
+typedef int32_t bd_quant_i8 __attribute__((vector_size(32)));
+typedef double bd_quant_d8 __attribute__((vector_size(64)));
+typedef int64_t bd_quant_l8 __attribute__((vector_size(64)));
+
 /* Shared members of the table. */
 bd_status bd_quant_fit(struct bd_qparam *p, const float *x, size_t n,
                        struct bd_err *err);
