@@ -164,15 +164,20 @@ static void put_value(struct numbers *n, const char *label, double v)
     put(n, label, b);
 }
 
-static void put_errors(struct numbers *n, const struct bd_error_stats *w)
+/* The index answers the first four at once; the others need a pass over the
+ * weights and are the old ones until then. */
+static void put_errors(struct numbers *n, const struct bd_layer_view *v)
 {
+    const struct bd_error_stats *w = &v->w;
     char a[32], b[40];
     put_db(n, "PSNR", w->psnr_db);
     put_db(n, "SQNR", w->sqnr_db);
     snprintf(b, sizeof b, "%s%s", tilde(n), ui_fmt_sci(a, sizeof a, w->mse));
     put(n, "MSE", b);
-    put_value(n, "max error", w->max_err);
     put_value(n, "clip", w->clip);
+    if (!v->w_full)
+        n->fresh = BD_STALE;
+    put_value(n, "max error", w->max_err);
     put_share(n, "clipped", w->clipped, w->n);
     snprintf(b, sizeof b, "%s%lld", tilde(n), (long long)w->levels_used);
     put(n, "levels used", b);
@@ -198,7 +203,7 @@ static void numbers_of(struct numbers *n, const struct ui *ui, int layer,
     n->k = 0;
     n->fresh = v->fresh;
     if (c->w.bits < 32 && v->fresh != BD_ABSENT)
-        put_errors(n, &v->w);
+        put_errors(n, v);
     n->fresh = BD_EXACT;
     if (c->w.bits >= 32 && v->stats)
         put_range(n, v->stats);

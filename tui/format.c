@@ -105,7 +105,7 @@ char *ui_fmt_top1(char *out, size_t cap, const struct ui *ui, enum bd_fresh f,
     double pc = 100 * e->top1;
     switch (f) {
     case BD_ABSENT:
-        snprintf(out, cap, "-");
+        snprintf(out, cap, "...");
         break;
     case BD_STALE:
         snprintf(out, cap, "~%.1f %%", pc);

@@ -2,6 +2,7 @@
  * the session's lanes, a signal.  Whatever woke it, everything pending is
  * taken first, then the screen is drawn once. */
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "ui.h"
@@ -39,6 +40,21 @@ static void terminal_wishes(struct ui *ui)
     ui->suspend = ui->redraw = false;
 }
 
+/* Returns the signal that asks us to leave, or 0. */
+static int take_signals(struct ui *ui, const struct ui_signals *sig)
+{
+    int number;
+    while ((number = sig->take()) != 0) {
+        if (number == SIGTSTP)
+            ui->suspend = true;
+        else if (number == SIGCONT)
+            wg_term_resume(ui->term); /* the shell wrote on the screen */
+        else
+            return number;
+    }
+    return 0;
+}
+
 int ui_loop(struct ui *ui, const struct ui_signals *sig)
 {
     struct pollfd fds[3] = {
@@ -52,9 +68,9 @@ int ui_loop(struct ui *ui, const struct ui_signals *sig)
             wg_term_show(ui->term, &ui->canvas);
         }
         poll(fds, 3, ui_timeout(ui));
-        int signal = sig->take();
-        if (signal)
-            return 128 + signal;
+        int number = take_signals(ui, sig);
+        if (number)
+            return 128 + number;
         if (bd_session_collect(ui->s))
             ui_changed(ui);
         drain_keys(ui);

@@ -41,7 +41,10 @@ static int interactive(const struct bd_cli_open *open)
 
 #include "ui.h"
 
-static volatile sig_atomic_t signal_seen;
+enum { SIGNALS = 5 };
+static const int polite[SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP,
+                                    SIGCONT};
+static volatile sig_atomic_t signal_seen[SIGNALS];
 static int signal_pipe[2] = {-1, -1};
 static struct wg_restore crash_restore; /* what undoes the screen */
 static struct sigaction winch_before;   /* ncurses' own */
@@ -54,9 +57,11 @@ static void wake(void)
     (void)n; /* full: awake already */
 }
 
-static void on_leave(int number)
+static void on_polite(int number)
 {
-    signal_seen = number;
+    for (int i = 0; i < SIGNALS; i++)
+        if (polite[i] == number)
+            signal_seen[i] = 1;
     wake();
 }
 
@@ -83,7 +88,12 @@ static int take_signal(void)
     char bytes[64];
     while (read(signal_pipe[0], bytes, sizeof bytes) > 0)
         ;
-    return signal_seen;
+    for (int i = 0; i < SIGNALS; i++)
+        if (signal_seen[i]) {
+            signal_seen[i] = 0;
+            return polite[i];
+        }
+    return 0;
 }
 
 static void handle(int number, void (*fn)(int), int flags)
@@ -122,9 +132,8 @@ static void unwatch_crashes(void)
 
 static void watch_polite(void)
 {
-    handle(SIGINT, on_leave, 0);
-    handle(SIGTERM, on_leave, 0);
-    handle(SIGHUP, on_leave, 0);
+    for (int i = 0; i < SIGNALS; i++)
+        handle(polite[i], on_polite, 0);
     handle(SIGPIPE, SIG_IGN, 0);
     sigaction(SIGWINCH, NULL, &winch_before);
     handle(SIGWINCH, on_winch, SA_RESTART);

@@ -84,8 +84,8 @@ static void noise_cell(struct wg_table_cell *out, const struct ui *ui,
     for (int i = 0; i < n; i++)
         strncat(out->text, block, sizeof out->text - strlen(out->text) - 1);
     out->role = v->fresh == BD_STALE ? WG_STALE
-                : f > 0.78           ? WG_BAD
-                : f > 0.6            ? WG_WARN
+                : f > 0.82           ? WG_BAD
+                : f > 0.69           ? WG_WARN
                                      : WG_BAR;
 }
 

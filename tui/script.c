@@ -16,14 +16,17 @@
 
 enum { SCRIPT_MAX = 1 << 20 };
 
+/* Drawing asks for what is on screen, so it comes before waiting. */
 static void wait_idle(struct ui *ui)
 {
-    bd_session_collect(ui->s);
-    while (!bd_session_idle(ui->s)) {
-        bd_session_wait(ui->s);
-        bd_session_collect(ui->s);
-    }
-    ui_changed(ui);
+    do {
+        while (!bd_session_idle(ui->s)) {
+            bd_session_wait(ui->s);
+            bd_session_collect(ui->s);
+        }
+        ui_changed(ui);
+        ui_draw(ui);
+    } while (!bd_session_idle(ui->s));
 }
 
 /* The next key of a word: "<Down>", or one character.  Returns the bytes
@@ -82,8 +85,10 @@ bool ui_script_line(struct ui *ui, const char *line, char *why, size_t cap)
                 snprintf(why, cap, "%s", ui->note.text);
                 return false;
             }
-            if (ui->waits)
+            if (ui->waits) {
+                ui_draw(ui);
                 wait_idle(ui);
+            }
             ui->waits = false;
             return true;
         }

@@ -224,8 +224,8 @@ void ui_past_add(struct ui *ui, const char *line);
 
 /* ------------------------------------------------------------ faces */
 struct ui_signals { /* what main.c's handlers leave */
-    int fd;               /* readable after a signal; -1 = none */
-    int (*take)(void);    /* number of a signal that asks us to leave, or 0 */
+    int fd;            /* readable after a signal; -1 = none */
+    int (*take)(void); /* a signal not taken yet, or 0 */
 };
 int ui_loop(struct ui *ui, const struct ui_signals *sig); /* exit status */
 /* Runs a script ("-" = standard input) without a terminal. */
