@@ -100,20 +100,20 @@ static const char *layer_name(struct bd_model *m, const struct bd_layer *l)
 /* ---------------------------------------------------------- learned clips */
 
 /* Value `layer name` + tail, or -1. */
-static int companion(const struct bd_builder *b, const char *layer,
-                     const char *tail)
+static int companion(struct bd_builder *b, const char *layer, const char *tail)
 {
     struct bd_str s = {0};
     bd_str_puts(&s, layer);
     bd_str_puts(&s, tail);
     int v = s.failed ? -1 : bd_draft_find(b, s.s, s.n);
+    b->failed = b->failed || s.failed;
     bd_str_done(&s);
     return v;
 }
 
 /* Quantization-aware checkpoints keep each clip in a scalar beside the
  * weight; the spellings are those of the APoT and PACT authors. */
-static float learned(const struct bd_builder *b, const char *layer,
+static float learned(struct bd_builder *b, const char *layer,
                      const char *const *tail)
 {
     for (; *tail; tail++) {
@@ -128,7 +128,7 @@ static float learned(const struct bd_builder *b, const char *layer,
     return NAN;
 }
 
-static bool finish_layer(struct bd_model *m, const struct bd_builder *b,
+static bool finish_layer(struct bd_model *m, struct bd_builder *b,
                          struct bd_layer *l, struct bd_map *names)
 {
     static const char *const tail_w[] = {".weight_quant.wgt_alpha",
@@ -144,7 +144,7 @@ static bool finish_layer(struct bd_model *m, const struct bd_builder *b,
     if (taken && l->node >= 0)
         plain = m->node[l->node].name;
     l->name = bd_map_unique(names, &m->arena, plain);
-    return l->name != NULL;
+    return l->name && !b->failed;
 }
 
 /* -------------------------------------------------------------- all layers */
@@ -175,7 +175,7 @@ static bd_status check_conv(const struct bd_model *m, const struct bd_layer *l,
     return BD_OK;
 }
 
-static bd_status graph_layers(struct bd_model *m, const struct bd_builder *b,
+static bd_status graph_layers(struct bd_model *m, struct bd_builder *b,
                               struct bd_layer *out, struct bd_map *names,
                               struct bd_err *err)
 {
@@ -196,7 +196,7 @@ static bd_status graph_layers(struct bd_model *m, const struct bd_builder *b,
 }
 
 /* Weights alone: every real matrix or filter bank is a layer. */
-static bd_status loose_layers(struct bd_model *m, const struct bd_builder *b,
+static bd_status loose_layers(struct bd_model *m, struct bd_builder *b,
                               struct bd_layer *out, struct bd_map *names,
                               struct bd_err *err)
 {
@@ -231,5 +231,5 @@ bd_status bd_draft_layers(struct bd_model *m, struct bd_builder *b,
     bd_status s = m->nnodes ? graph_layers(m, b, out, &names, err)
                             : loose_layers(m, b, out, &names, err);
     bd_map_done(&names);
-    return s;
+    return s == BD_OK && b->failed ? bd_draft_nomem(err) : s;
 }

@@ -1,12 +1,15 @@
 /* Functions a model brings along.  A call is replaced by the body: formal
  * names stand for the caller's values, all other names get a prefix of their
  * own, attribute references take the caller's attribute.  Bodies may call
- * further functions, so depth and the number of nodes made are bounded. */
+ * further functions, so depth, nodes made and bytes walked are bounded. */
 #include "model/onnx_priv.h"
 
 #include <string.h>
 
-enum { MAX_DEPTH = BD_MAX_NEST, MAX_INLINED = 100000 };
+enum {
+    MAX_DEPTH = BD_MAX_NEST, MAX_INLINED = 100000, MAX_WALKED = 256 << 20,
+    MAX_ATTRS = 128
+};
 
 /* ------------------------------------------------------------ collecting */
 
@@ -112,8 +115,10 @@ static bd_status default_attr(void *arg, const struct pb_field *f,
     bd_status s = bd_onnx_attr(&a, &ref, c->o, f, err);
     if (s != BD_OK || bd_node_attr(c->node, a.name))
         return s;
-    struct bd_attr *all =
-        bd_alloc(c->scope.nattr + 1, sizeof *all);
+    if (c->scope.nattr >= MAX_ATTRS)
+        return bd_fail(err, BD_EFORMAT, "a function has over %d attributes",
+                       MAX_ATTRS);
+    struct bd_attr *all = bd_alloc(c->scope.nattr + 1, sizeof *all);
     if (!all)
         return bd_draft_nomem(err);
     if (c->scope.nattr)
@@ -169,14 +174,17 @@ bd_status bd_onnx_inline(struct bd_onnx *o, const struct bd_onnx_func *fn,
         return bd_fail(err, BD_EUNSUPPORTED,
                        "function '%s' calls itself or nests beyond %d",
                        bd_shown(&name, fn->name), MAX_DEPTH);
+    o->walked += fn->n;
+    if (o->walked > MAX_WALKED)
+        return bd_fail(err, BD_EUNSUPPORTED,
+                       "functions unfold to more than %d MB", MAX_WALKED >> 20);
     c.scope.prefix = prefix_of(o, call);
     bd_status s = c.scope.prefix ? BD_OK : bd_draft_nomem(err);
-    struct bd_onnx_func body = *fn; /* the list may not move, but be sure */
     if (s == BD_OK)
-        s = pb_walk(&formal_message, body.p, body.n, &c, err);
+        s = pb_walk(&formal_message, fn->p, fn->n, &c, err);
     o->scope = &c.scope;
     if (s == BD_OK)
-        s = pb_walk(&body_message, body.p, body.n, &c, err);
+        s = pb_walk(&body_message, fn->p, fn->n, &c, err);
     o->scope = outer;
     bd_map_done(&c.scope.map);
     bd_free(c.attr);

@@ -68,7 +68,8 @@ struct bd_onnx {
     struct bd_ints declared; /* graph inputs as listed, weights among them */
     struct bd_onnx_func *func;
     size_t nfunc, capfunc;
-    size_t calls; /* nodes that came out of function bodies */
+    size_t calls;  /* nodes that came out of function bodies */
+    size_t walked; /* bytes of bodies, each time anew */
     struct bd_onnx_scope *scope; /* NULL in the graph itself */
 };
 

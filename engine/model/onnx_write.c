@@ -1,7 +1,8 @@
 /* Writing ONNX.  The bytes depend on the network alone, so the same network
- * gives the same file.  Constants are written as initializers with raw_data
- * in their declared type; a constant that folding moved bears the name it had
- * in the file it came from, so that layers keep their names when read back. */
+ * gives the same file.  Constants are written with raw_data in their declared type; one
+ * that folding moved bears the name it had in the file it came from, so that
+ * layers keep their names when read back.  What was a Constant node becomes
+ * one again, so that it is not taken for a weight. */
 #include "model/onnx_priv.h"
 
 #include <stdio.h>
@@ -269,11 +270,49 @@ static void choose_names(struct writer *w)
 
 /* ------------------------------------------------------------------- model */
 
+static void put_constant_node(struct bd_str *graph, const struct bd_tensor *t,
+                              const char *name)
+{
+    struct bd_str node = {0}, attr = {0}, tensor = {0};
+    put_tensor(&tensor, t, "");
+    put_text(&attr, 1, "value");
+    put_child(&attr, 5, &tensor);
+    put_int(&attr, 20, 4);
+    put_text(&node, 2, name);
+    put_text(&node, 4, "Constant");
+    put_child(&node, 5, &attr);
+    put_child(graph, 1, &node);
+}
+
+/* Weights with `weights`, what Constant nodes made without. */
+static void put_constants(struct bd_str *b, const struct writer *w,
+                          bool weights)
+{
+    const struct bd_model *m = w->m;
+    struct bd_str part = {0};
+    for (size_t v = 0; v < m->nvalues; v++) {
+        struct bd_tensor t = m->value[v].t;
+        int root = m->value[v].origin >= 0 ? m->value[v].origin : (int)v;
+        if (!w->used[v] || (!t.f && !t.i) ||
+            m->value[root].initializer != weights)
+            continue;
+        if (t.f && w->override && w->override[v])
+            t.f = (float *)(uintptr_t)w->override[v]; /* only read */
+        if (!weights) {
+            put_constant_node(b, &t, w->name[v]);
+            continue;
+        }
+        put_tensor(&part, &t, w->name[v]);
+        put_child(b, 5, &part);
+    }
+}
+
 static bd_status put_graph(struct bd_str *b, const struct writer *w,
                            struct bd_err *err)
 {
     const struct bd_model *m = w->m;
     struct bd_str part = {0};
+    put_constants(b, w, false);
     for (size_t k = 0; k < m->nnodes; k++) {
         bd_status s = put_node(&part, w, &m->node[k], err);
         if (s != BD_OK) {
@@ -283,15 +322,7 @@ static bd_status put_graph(struct bd_str *b, const struct writer *w,
         put_child(b, 1, &part);
     }
     put_text(b, 2, m->arch[0] ? m->arch : "bitdial");
-    for (size_t v = 0; v < m->nvalues; v++) {
-        struct bd_tensor t = m->value[v].t;
-        if (!w->used[v] || (!t.f && !t.i))
-            continue;
-        if (t.f && w->override && w->override[v])
-            t.f = (float *)(uintptr_t)w->override[v]; /* only read */
-        put_tensor(&part, &t, w->name[v]);
-        put_child(b, 5, &part);
-    }
+    put_constants(b, w, true);
     for (size_t k = 0; k < m->ninputs; k++) {
         put_info(&part, w, m->input[k]);
         put_child(b, 11, &part);

@@ -77,26 +77,33 @@ static void peel(struct sorter *s)
     }
 }
 
-/* Going back from any node that never became ready ends in the cycle. */
+/* A node that waits for node k and was never ready itself, or -1. */
+static int waits_for(const struct sorter *s, int k)
+{
+    const struct bd_node *n = &s->b->node[k];
+    for (int i = 0; i < n->nin; i++) {
+        int p = n->in[i] < 0 ? -1 : s->b->value[n->in[i]].producer;
+        if (p >= 0 && s->need[p] != 0)
+            return p;
+    }
+    return -1;
+}
+
+/* Going back from any node that never became ready ends in the cycle: the
+ * first node met twice is part of it. */
 static bd_status blame_cycle(const struct sorter *s, struct bd_err *err)
 {
-    const struct bd_builder *b = s->b;
     int k = 0;
     while (s->need[k] == 0)
         k++;
-    for (size_t step = 0; step < b->nnodes; step++)
-        for (int i = 0; i < b->node[k].nin; i++) {
-            int v = b->node[k].in[i];
-            int p = v < 0 ? -1 : b->value[v].producer;
-            if (p >= 0 && s->need[p] > 0) {
-                k = p;
-                break;
-            }
-        }
+    while (k >= 0 && s->need[k] > 0) {
+        s->need[k] = -1;
+        k = waits_for(s, k);
+    }
     struct bd_shown o;
     return bd_fail(err, BD_EFORMAT,
                    "node '%s' needs its own output: the graph has a cycle",
-                   bd_shown(&o, b->node[k].name));
+                   bd_shown(&o, s->b->node[k < 0 ? 0 : k].name));
 }
 
 static bool reorder(struct sorter *s)

@@ -272,32 +272,53 @@ static bd_status convert(struct header *h, struct bd_arena *a,
     return BD_OK;
 }
 
+/* Header, and the bytes of data its shape needs. */
+static bd_status open_array(struct header *h, struct bd_reader *r, size_t *need,
+                            struct bd_err *err)
+{
+    int64_t count = 0;
+    bd_status s = read_header(h, r, err);
+    if (s == BD_OK)
+        s = bd_shape_check(&count, h->t.dim, h->t.rank, err);
+    if (s == BD_OK &&
+        !bd_mul(need, (size_t)count, bd_dtype_size(h->t.type)))
+        s = odd(err, "the shape is too large");
+    return s;
+}
+
+bd_status bd_npy_total(size_t *total, struct bd_reader r, struct bd_err *err)
+{
+    struct header h = {0};
+    size_t need = 0;
+    bd_status s = open_array(&h, &r, &need, err);
+    if (s == BD_OK && !bd_add(total, r.pos, need))
+        s = odd(err, "the shape is too large");
+    return s;
+}
+
 bd_status bd_npy_read(struct bd_tensor *out, struct bd_arena *a,
                       struct bd_reader r, bool borrow, struct bd_err *err)
 {
     struct header h = {0};
-    int64_t count = 0;
-    size_t need;
+    size_t need = 0;
     char shape[160];
-    bd_status s = read_header(&h, &r, err);
-    if (s == BD_OK)
-        s = bd_shape_check(&count, h.t.dim, h.t.rank, err);
+    bd_status s = open_array(&h, &r, &need, err);
     if (s != BD_OK)
         return s;
     size_t left = r.size - r.pos;
-    if (!bd_mul(&need, (size_t)count, bd_dtype_size(h.t.type)) || need != left)
+    if (need != left)
         return bd_fail(err, BD_EFORMAT,
                        "%zu bytes of data, %s %s needs %zu%s", left,
                        bd_shape_text(shape, sizeof shape, &h.t),
                        bd_dtype_name(h.t.type), need,
                        left < need ? " (file cut short?)" : "");
     const uint8_t *p = r.base + r.pos;
-    if (borrow && count && native(&h, p)) {
+    if (borrow && need && native(&h, p)) {
         /* Views are nominally writable; nobody writes to a mapped file. */
         h.t.f = h.t.type == BD_F32 ? (float *)(uintptr_t)p : NULL;
         h.t.i = h.t.type == BD_I64 ? (int64_t *)(uintptr_t)p : NULL;
     } else {
-        s = convert(&h, a, p, (size_t)count, err);
+        s = convert(&h, a, p, need / bd_dtype_size(h.t.type), err);
     }
     if (s == BD_OK)
         *out = h.t;

@@ -254,16 +254,17 @@ static bd_status read_directory(struct zip *z, struct bd_err *err)
 
 /* ----------------------------------------------------------------- members */
 
-/* Unpacks into exactly `plain` bytes; more or fewer are refused. */
-static bool inflate_all(uint8_t *dst, const struct member *m)
+/* Unpacks at most n bytes; *whole tells whether that was all, to the byte. */
+static bool unpack_some(uint8_t *dst, size_t n, const struct member *m,
+                        bool *whole)
 {
     z_stream s = {0};
     const uint8_t *src = m->data;
-    size_t in = (size_t)m->packed, out = (size_t)m->plain;
+    size_t in = (size_t)m->packed, out = n;
     int rc = Z_OK;
+    uint8_t none;
     if (inflateInit2(&s, -MAX_WBITS) != Z_OK)
         return false;
-    uint8_t none;
     s.next_out = out ? dst : &none;
     while (rc == Z_OK) {
         uInt a = in < (1u << 30) ? (uInt)in : 1u << 30;
@@ -277,7 +278,32 @@ static bool inflate_all(uint8_t *dst, const struct member *m)
         out -= b - s.avail_out;
     }
     inflateEnd(&s);
-    return rc == Z_STREAM_END && in == 0 && out == 0;
+    *whole = rc == Z_STREAM_END && in == 0;
+    return out == 0;
+}
+
+/* The array's own header must agree with the archive on the size before
+ * anything of that size is allocated or unpacked. */
+static bd_status check_size(const struct member *m, struct bd_err *err)
+{
+    size_t n = (size_t)m->plain, most = BD_MAX_NPY_HEADER + 12, total = 0;
+    bool whole;
+    if (n > most)
+        n = most;
+    uint8_t *head = bd_alloc(n, 1);
+    if (!head)
+        return bd_fail(err, BD_ENOMEM, "not enough memory to unpack it");
+    bd_status s = BD_OK;
+    if (!unpack_some(head, n, m, &whole))
+        s = bd_fail(err, BD_EFORMAT, "its packed data is damaged");
+    if (s == BD_OK)
+        s = bd_npy_total(&total, (struct bd_reader){head, n, 0}, err);
+    if (s == BD_OK && total != m->plain)
+        s = bd_fail(err, BD_EFORMAT,
+                    "the archive says %llu bytes, its shape needs %zu",
+                    (unsigned long long)m->plain, total);
+    bd_free(head);
+    return s;
 }
 
 static uint32_t crc_of(const uint8_t *p, size_t n)
@@ -292,6 +318,10 @@ static bd_status unpack(struct bd_reader *out, uint8_t **own, struct zip *z,
     size_t n = (size_t)m->plain;
     const uint8_t *p = m->data;
     if (m->method == 8) {
+        bool whole;
+        bd_status s = check_size(m, err);
+        if (s != BD_OK)
+            return s;
         if (n > BD_MAX_INFLATED - z->inflated)
             return bd_fail(err, BD_EUNSUPPORTED,
                            "it unpacks to more than 2 GiB");
@@ -299,7 +329,7 @@ static bd_status unpack(struct bd_reader *out, uint8_t **own, struct zip *z,
         *own = bd_alloc(n, 1);
         if (!*own)
             return bd_fail(err, BD_ENOMEM, "not enough memory to unpack it");
-        if (!inflate_all(*own, m))
+        if (!unpack_some(*own, n, m, &whole) || !whole)
             return bd_fail(err, BD_EFORMAT, "its packed data is damaged");
         p = *own;
     }

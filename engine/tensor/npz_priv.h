@@ -9,4 +9,7 @@
 bd_status bd_npy_read(struct bd_tensor *out, struct bd_arena *a,
                       struct bd_reader r, bool borrow, struct bd_err *err);
 
+/* How long the file must be whose first bytes are r's. */
+bd_status bd_npy_total(size_t *total, struct bd_reader r, struct bd_err *err);
+
 #endif
