@@ -9,7 +9,7 @@
 
 struct bd_train_opts {
     const char *recipe;         /* "float"; NULL = that */
-    int64_t epochs, batch;      /* batch: a multiple of 32, or below 32 */
+    int64_t epochs, batch;      /* batch: down to a multiple of 16 */
     double lr, momentum, decay; /* 0.9 and 5e-4 as usual */
     const char *schedule;       /* "cosine" (NULL), "step", "constant" */
     int64_t limit;              /* training images, 0 = all */

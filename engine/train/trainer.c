@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SHARD = 32 }; /* images BatchNorm averages over; fixed, see below */
+enum { SHARD = 16 }; /* images BatchNorm averages over; fixed, see below */
 
 const float *const *bd_trainer_params(const struct bd_trainer *t)
 {

@@ -39,14 +39,19 @@ static int close_bench(void **state)
     return 0;
 }
 
-static struct bd_model *net(const char *arch)
+static struct bd_model *net_for(const char *arch, int64_t side, int64_t classes)
 {
     struct bd_model *m = NULL;
     struct bd_err e = {0};
-    const int64_t dim[3] = {3, 32, 32};
-    if (bd_arch_new(&m, arch, dim, 3, 10, 1, &e) != BD_OK)
+    const int64_t dim[3] = {3, side, side};
+    if (bd_arch_new(&m, arch, dim, 3, classes, 1, &e) != BD_OK)
         fail_msg("%s: %s", arch, e.msg);
     return m;
+}
+
+static struct bd_model *net(const char *arch)
+{
+    return net_for(arch, 32, 10);
 }
 
 static struct bd_train_opts opts(const struct bench *b)
@@ -176,10 +181,10 @@ static void cancelled_at_once(void **state)
     bd_model_free(m);
 }
 
+/* Takes the model. */
 static void refused(const struct bench *b, struct bd_train_opts o,
-                    const char *arch, const char *part)
+                    struct bd_model *m, const char *part)
 {
-    struct bd_model *m = net(arch);
     struct bd_trainer *t = NULL;
     struct bd_epoch ep;
     struct bd_err e = {0};
@@ -199,21 +204,22 @@ static void mistakes_are_told(void **state)
     const char *mlp = "mlp:3072-24-10";
     struct bd_train_opts o = opts(b);
     o.recipe = "flaot";
-    refused(b, o, mlp, "no recipe 'flaot'");
+    refused(b, o, net(mlp), "no recipe 'flaot'");
     o = opts(b);
     o.schedule = "cosin";
-    refused(b, o, mlp, "no schedule 'cosin'");
+    refused(b, o, net(mlp), "no schedule 'cosin'");
     o = opts(b);
     o.lr = (double)NAN;
-    refused(b, o, mlp, "learning rate");
+    refused(b, o, net(mlp), "learning rate");
     o = opts(b);
     o.epochs = 0;
-    refused(b, o, mlp, "epochs");
-    refused(b, opts(b), "mlp:3072-24-4", "4 classes");
-    refused(b, opts(b), "mlp:784-24-10", "784");
+    refused(b, o, net(mlp), "epochs");
     o = opts(b);
     o.lr = 1e30;
-    refused(b, o, mlp, "smaller");
+    refused(b, o, net(mlp), "smaller");
+    refused(b, opts(b), net_for("mlp:3072-24-4", 32, 4), "4 classes");
+    /* Pictures of 3x32x32 do not fit a network for 3x16x16. */
+    refused(b, opts(b), net_for("mlp:768-24-10", 16, 10), "768");
 }
 
 int main(void)
