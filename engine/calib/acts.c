@@ -19,10 +19,9 @@ bd_status bd_calib_acts(struct bd_qparam *out, const struct bd_actstat *s,
                         float learned, const struct bd_tensorcfg *cfg,
                         struct bd_err *err)
 {
-    struct bd_calib_fit f = {cfg, learned, NULL, NULL, NULL, 0};
-    struct bd_calib_source src = {s, act_error, act_quantile};
+    struct bd_calib_fit f = {.cfg = cfg, .learned = learned,
+                             .src = {s, act_error, act_quantile}};
     struct bd_qparam p = {.q = bd_quantizer_at(cfg->quant), .bits = cfg->bits};
-    struct bd_moments m;
     bd_status st = bd_quantizer_check(cfg->quant, cfg->bits, false, err);
 
     if (st != BD_OK)
@@ -34,9 +33,9 @@ bd_status bd_calib_acts(struct bd_qparam *out, const struct bd_actstat *s,
     if (bd_actstat_failed(s))
         return bd_fail(err, BD_ENOMEM,
                        "no memory for statistics of activations");
-    bd_actstat_moments(&m, s);
-    p.is_signed = m.min < 0 && (p.q->traits & BD_Q_SIGNED) != 0;
-    st = bd_calib_choose(&p, &f, &m, &src, err);
+    bd_actstat_moments(&f.m, s);
+    p.is_signed = f.m.min < 0 && (p.q->traits & BD_Q_SIGNED) != 0;
+    st = bd_calib_choose(&p, &f, err);
     bd_calib_fit_done(&f);
     if (st == BD_OK)
         *out = p;

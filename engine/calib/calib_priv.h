@@ -15,11 +15,14 @@ struct bd_calib_source {
     double (*quantile)(const void *data, double center, double q);
 };
 
-/* Room for one grid, kept across the fits of a tensor. */
+/* One fit: what is asked, of which values; and room for one grid, kept across
+ * the fits of a tensor. */
 struct bd_calib_fit {
     const struct bd_tensorcfg *cfg;
     float learned;
     struct bd_ctl *ctl;
+    struct bd_moments m;
+    struct bd_calib_source src;
     double *levels, *cuts; /* [cap] */
     size_t cap;
 };
@@ -27,12 +30,9 @@ void bd_calib_fit_done(struct bd_calib_fit *f);
 
 /* Completes p (q, bits, is_signed, weights set) by cfg's clip rule. */
 bd_status bd_calib_choose(struct bd_qparam *p, struct bd_calib_fit *f,
-                          const struct bd_moments *m,
-                          const struct bd_calib_source *s,
                           struct bd_err *err);
 /* Squared error of p's grid. */
 bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
-                         const struct bd_qparam *p,
-                         const struct bd_calib_source *s, struct bd_err *err);
+                         const struct bd_qparam *p, struct bd_err *err);
 
 #endif

@@ -33,8 +33,7 @@ static bd_status make_room(struct bd_calib_fit *f, size_t need,
 }
 
 bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
-                         const struct bd_qparam *p,
-                         const struct bd_calib_source *s, struct bd_err *err)
+                         const struct bd_qparam *p, struct bd_err *err)
 {
     size_t n = p->q->levels(NULL, 0, p);
     bd_status st = make_room(f, n, err);
@@ -43,29 +42,27 @@ bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
         return st;
     p->q->levels(f->levels, f->cap, p);
     p->q->cuts(f->cuts, f->cap, p);
-    *e = s->error(s->data, f->levels, f->cuts, n);
+    *e = f->src.error(f->src.data, f->levels, f->cuts, n);
     return BD_OK;
 }
 
 /* ------------------------------------------------------------ searches */
 /* The error of p with a changed clip or extra; p itself is refitted. */
 static bd_status try_grid(double *e, struct bd_calib_fit *f,
-                          struct bd_qparam *p, const struct bd_moments *m,
-                          const struct bd_calib_source *s, struct bd_err *err)
+                          struct bd_qparam *p,
+                          struct bd_err *err)
 {
     bd_status st;
 
     if (f->ctl && bd_ctl_stale(f->ctl))
         return BD_ECANCELLED;
-    st = p->q->refit(p, m, err);
-    return st == BD_OK ? bd_calib_error(e, f, p, s, err) : st;
+    st = p->q->refit(p, &f->m, err);
+    return st == BD_OK ? bd_calib_error(e, f, p, err) : st;
 }
 
 /* alpha = i/100 of the largest magnitude, first minimum. */
 static bd_status search_clip(struct bd_qparam *p, struct bd_calib_fit *f,
-                             const struct bd_moments *m,
-                             const struct bd_calib_source *s,
-                             struct bd_err *err)
+                          struct bd_err *err)
 {
     double reach = p->clip, best = INFINITY, chosen = reach, e;
 
@@ -75,7 +72,7 @@ static bd_status search_clip(struct bd_qparam *p, struct bd_calib_fit *f,
         p->clip = (double)i / FRACTIONS * reach;
         if (!(p->clip > 0))
             continue; /* underflow of a reach near the smallest double */
-        st = try_grid(&e, f, p, m, s, err);
+        st = try_grid(&e, f, p, err);
         if (st != BD_OK)
             return st;
         if (e < best) {
@@ -89,9 +86,7 @@ static bd_status search_clip(struct bd_qparam *p, struct bd_calib_fit *f,
 
 /* The method's own parameter (log's e0), from the largest down. */
 static bd_status search_extra(struct bd_qparam *p, struct bd_calib_fit *f,
-                              const struct bd_moments *m,
-                              const struct bd_calib_source *s,
-                              struct bd_err *err)
+                          struct bd_err *err)
 {
     double best = INFINITY, chosen = 0, e;
 
@@ -99,7 +94,7 @@ static bd_status search_extra(struct bd_qparam *p, struct bd_calib_fit *f,
         bd_status st;
 
         p->extra = i * p->q->extra_unit;
-        st = try_grid(&e, f, p, m, s, err);
+        st = try_grid(&e, f, p, err);
         if (st != BD_OK)
             return st;
         if (e < best) {
@@ -128,11 +123,9 @@ static double reach_of(const struct bd_qparam *p, const struct bd_moments *m)
 }
 
 static bd_status clip_by_rule(struct bd_qparam *p, struct bd_calib_fit *f,
-                              const struct bd_moments *m,
-                              const struct bd_calib_source *s,
-                              struct bd_err *err)
+                          struct bd_err *err)
 {
-    double v = (double)f->cfg->clip_value, reach = reach_of(p, m);
+    double v = (double)f->cfg->clip_value, reach = reach_of(p, &f->m);
     double sigma = p->sigma > 0 ? p->sigma : 1;
 
     p->clip = reach;
@@ -141,7 +134,7 @@ static bd_status clip_by_rule(struct bd_qparam *p, struct bd_calib_fit *f,
     case BD_CLIP_MSE:
         return BD_OK;
     case BD_CLIP_PERCENTILE:
-        v = s->quantile(s->data, p->mu,
+        v = f->src.quantile(f->src.data, p->mu,
                         (v > 0 ? v : default_percentile) / 100);
         p->clip = v > 0 && p->sigma > 0 ? fmin(v / sigma, reach) : reach;
         return BD_OK;
@@ -175,8 +168,7 @@ static bool normalises(const struct bd_qparam *p, const struct bd_calib_fit *f)
 }
 
 bd_status bd_calib_choose(struct bd_qparam *p, struct bd_calib_fit *f,
-                          const struct bd_moments *m,
-                          const struct bd_calib_source *s, struct bd_err *err)
+                          struct bd_err *err)
 {
     bd_status st;
 
@@ -184,13 +176,13 @@ bd_status bd_calib_choose(struct bd_qparam *p, struct bd_calib_fit *f,
     p->sigma = 1;
     p->map_back = !(p->weights && f->cfg->clip == BD_CLIP_LEARNED);
     if (normalises(p, f)) {
-        p->mu = m->mean;
-        p->sigma = m->std;
+        p->mu = f->m.mean;
+        p->sigma = f->m.std;
     }
-    st = clip_by_rule(p, f, m, s, err);
-    if (st == BD_OK && p->q->extra_steps > 0 && m->n > 0)
-        st = search_extra(p, f, m, s, err);
-    if (st == BD_OK && f->cfg->clip == BD_CLIP_MSE && m->n > 0)
-        st = search_clip(p, f, m, s, err);
-    return st == BD_OK ? p->q->refit(p, m, err) : st;
+    st = clip_by_rule(p, f, err);
+    if (st == BD_OK && p->q->extra_steps > 0 && f->m.n > 0)
+        st = search_extra(p, f, err);
+    if (st == BD_OK && f->cfg->clip == BD_CLIP_MSE && f->m.n > 0)
+        st = search_clip(p, f, err);
+    return st == BD_OK ? p->q->refit(p, &f->m, err) : st;
 }

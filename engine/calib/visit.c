@@ -7,33 +7,32 @@ enum {
     RUN = 1024 /* values gathered at a time */
 };
 
-/* Values first .. first+n of channel c, in either direction. */
-static void gather(float *dst, const float *x, struct bd_slices s, int64_t c,
-                   int64_t first, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        int64_t e = first + (int64_t)i;
-
-        dst[i] = x[((e / s.inner) * s.channels + c) * s.inner + e % s.inner];
-    }
-}
-
-static void scatter(float *x, const float *src, struct bd_slices s, int64_t c,
-                    int64_t first, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        int64_t e = first + (int64_t)i;
-
-        x[((e / s.inner) * s.channels + c) * s.inner + e % s.inner] = src[i];
-    }
-}
-
 /* One run: channel c, elements first .. first+n of it, one parameter set. */
 struct run {
     const struct bd_qparam *p;
     int64_t c, first;
     size_t n;
 };
+
+/* Where element e of a channel lies in the tensor. */
+static int64_t place(struct bd_slices s, int64_t c, int64_t e)
+{
+    return ((e / s.inner) * s.channels + c) * s.inner + e % s.inner;
+}
+
+static void gather(float *dst, const float *x, struct bd_slices s,
+                   const struct run *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        dst[i] = x[place(s, r->c, r->first + (int64_t)i)];
+}
+
+static void scatter(float *x, const float *src, struct bd_slices s,
+                    const struct run *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        x[place(s, r->c, r->first + (int64_t)i)] = src[i];
+}
 
 /* The run after *r, or the first one when r->p is NULL; false at the end.
  * Runs stay within a group, and within RUN values unless contiguous. */
@@ -79,7 +78,7 @@ void bd_qset_visit(const struct bd_weights *w, const struct bd_qset *s,
 
     while (next_run(&r, sl, s)) {
         if (sl.outer > 1) {
-            gather(x, w->x, sl, r.c, r.first, r.n);
+            gather(x, w->x, sl, &r);
             fn(arg, r.p, x, r.n);
         } else {
             fn(arg, r.p, w->x + r.c * sl.inner + r.first, r.n);
@@ -109,9 +108,9 @@ void bd_qset_apply(float *y, const struct bd_weights *w,
         int64_t at = r.c * sl.inner + r.first;
 
         if (sl.outer > 1) {
-            gather(v, w->x, sl, r.c, r.first, r.n);
+            gather(v, w->x, sl, &r);
             apply_run(v, v, r.n, r.p);
-            scatter(y, v, sl, r.c, r.first, r.n);
+            scatter(y, v, sl, &r);
         } else {
             apply_run(y + at, w->x + at, r.n, r.p);
         }

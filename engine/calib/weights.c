@@ -67,58 +67,70 @@ int64_t bd_calib_stored_bits(const struct bd_tensorcfg *cfg,
 }
 
 /* ------------------------------------------------------------- fitting */
-/* One set on values x[n]; whole = x is the whole tensor with w's index. */
+struct values { /* of one set; index of exactly these, or NULL */
+    const float *x;
+    size_t n;
+    const struct bd_index *index;
+};
+
+/* A search asks about all values many times over; only that is worth an
+ * index of its own. */
+static bool wants_index(const struct bd_qparam *p,
+                        const struct bd_tensorcfg *cfg)
+{
+    return cfg->clip == BD_CLIP_MSE || cfg->clip == BD_CLIP_PERCENTILE ||
+           p->q->extra_steps > 0;
+}
+
 static bd_status fit_values(struct bd_qparam *p, struct bd_calib_fit *f,
-                            const float *x, size_t n,
-                            const struct bd_index *have, struct bd_err *err)
+                            const struct values *v, struct bd_err *err)
 {
     struct bd_index *own = NULL;
-    struct bd_calib_source src = {have, index_error, index_quantile};
-    struct bd_moments m;
     bd_status st;
 
-    if ((p->q->traits & BD_Q_NO_CLIP) || (p->bits == 1 && p->weights)) {
-        p->sigma = 1;
-        p->map_back = true;
-        return p->q->fit(p, x, n, err);
-    }
-    if (!have && (f->cfg->clip == BD_CLIP_MSE || p->q->extra_steps > 0 ||
-                  f->cfg->clip == BD_CLIP_PERCENTILE)) {
-        st = bd_index_new(&own, x, n, err);
+    if ((p->q->traits & BD_Q_NO_CLIP) || p->bits == 1)
+        return p->q->fit(p, v->x, v->n, err);
+    if (!v->index && wants_index(p, f->cfg)) {
+        st = bd_index_new(&own, v->x, v->n, err);
         if (st != BD_OK)
             return st;
-        src.data = own;
     }
-    if (src.data)
-        m = *bd_index_moments(src.data);
+    f->src.data = own ? own : v->index;
+    if (f->src.data)
+        f->m = *bd_index_moments(f->src.data);
     else
-        bd_moments_of(&m, x, n);
-    st = bd_calib_choose(p, f, &m, &src, err);
+        bd_moments_of(&f->m, v->x, v->n);
+    st = bd_calib_choose(p, f, err);
     bd_index_free(own);
     return st;
 }
 
+static struct bd_qparam blank(const struct bd_tensorcfg *cfg, int bits)
+{
+    return (struct bd_qparam){.q = bd_quantizer_at(cfg->quant), .bits = bits,
+                              .is_signed = true, .weights = true, .sigma = 1,
+                              .map_back = true};
+}
+
 /* All groups of channel c, from its gathered values. */
 static bd_status fit_channel(struct bd_qset *out, struct bd_calib_fit *f,
-                             int64_t c, const float *x, size_t n,
+                             int64_t c, const struct values *v,
                              struct bd_err *err)
 {
-    size_t step = out->groups > 1 ? (size_t)f->cfg->group : n;
+    size_t step = out->groups > 1 ? (size_t)f->cfg->group : v->n;
     int bits = width_of(f->cfg, c);
 
     for (size_t g = 0; g < out->groups; g++) {
         struct bd_qparam *p = &out->p[(size_t)c * out->groups + g];
-        size_t at = g * step, len = n - at < step ? n - at : step;
+        size_t at = g * step, left = v->n - at;
+        struct values part = {v->x + at, left < step ? left : step, NULL};
         bd_status st = BD_OK;
 
-        *p = (struct bd_qparam){.q = bd_quantizer_at(f->cfg->quant),
-                                .bits = bits, .is_signed = true,
-                                .weights = true, .sigma = 1,
-                                .map_back = true};
+        *p = blank(f->cfg, bits);
         if (f->ctl && bd_ctl_stale(f->ctl))
             return BD_ECANCELLED;
         if (bits > 0 && bits < 32)
-            st = fit_values(p, f, x + at, len, NULL, err);
+            st = fit_values(p, f, &part, err);
         if (st != BD_OK)
             return st;
     }
@@ -130,28 +142,38 @@ static bd_status fit_channels(struct bd_qset *out, struct bd_calib_fit *f,
 {
     size_t n = (size_t)(w->slices.outer * w->slices.inner);
     float *x = bd_alloc(n, sizeof(*x));
+    struct values v = {x, n, NULL};
     bd_status st = BD_OK;
 
     if (!x)
         return bd_fail(err, BD_ENOMEM, "no memory for one channel's weights");
     for (int64_t c = 0; st == BD_OK && c < w->slices.channels; c++) {
         bd_slice_get(x, w->x, w->slices, c);
-        st = fit_channel(out, f, c, x, n, err);
+        st = fit_channel(out, f, c, &v, err);
     }
     bd_free(x);
     return st;
 }
 
-static bd_status fit_tensor(struct bd_qset *out, struct bd_calib_fit *f,
+static bd_status fit_tensor(struct bd_qparam *p, struct bd_calib_fit *f,
                             const struct bd_weights *w, struct bd_err *err)
 {
-    size_t n = (size_t)(w->slices.outer * w->slices.channels *
-                        w->slices.inner);
+    struct values v = {w->x,
+                       (size_t)(w->slices.outer * w->slices.channels *
+                                w->slices.inner),
+                       w->index};
 
-    out->p[0] = (struct bd_qparam){.q = bd_quantizer_at(f->cfg->quant),
-                                   .bits = f->cfg->bits, .is_signed = true,
-                                   .weights = true, .sigma = 1};
-    return fit_values(out->p, f, w->x, n, w->index, err);
+    *p = blank(f->cfg, f->cfg->bits);
+    return fit_values(p, f, &v, err);
+}
+
+static struct bd_calib_fit fit_of(const struct bd_weights *w,
+                                  const struct bd_tensorcfg *cfg,
+                                  struct bd_ctl *ctl)
+{
+    return (struct bd_calib_fit){.cfg = cfg, .learned = w->learned_clip,
+                                 .ctl = ctl,
+                                 .src = {NULL, index_error, index_quantile}};
 }
 
 /* Widths, rows and counts that a caller could have got wrong. */
@@ -187,7 +209,7 @@ bd_status bd_calib_weights(struct bd_qset *out, const struct bd_weights *w,
                            struct bd_err *err)
 {
     struct bd_qset set = {.cfg = *cfg, .groups = 1};
-    struct bd_calib_fit f = {cfg, w->learned_clip, ctl, NULL, NULL, 0};
+    struct bd_calib_fit f = fit_of(w, cfg, ctl);
     bd_status st = check(w, cfg, err);
 
     if (st != BD_OK)
@@ -200,7 +222,7 @@ bd_status bd_calib_weights(struct bd_qset *out, const struct bd_weights *w,
         return bd_fail(err, BD_ENOMEM, "no memory for %zu sets of parameters",
                        set.n);
     st = per_channel(cfg) ? fit_channels(&set, &f, w, err)
-                          : fit_tensor(&set, &f, w, err);
+                          : fit_tensor(set.p, &f, w, err);
     bd_calib_fit_done(&f);
     if (st == BD_OK)
         *out = set;
@@ -213,17 +235,15 @@ bool bd_calib_index_error(double *err2, double *clip,
                           const struct bd_weights *w,
                           const struct bd_tensorcfg *cfg)
 {
-    struct bd_calib_fit f = {cfg, w->learned_clip, NULL, NULL, NULL, 0};
-    struct bd_calib_source src = {w->index, index_error, index_quantile};
-    struct bd_qset set = {.cfg = *cfg, .groups = 1, .n = 1};
+    struct bd_calib_fit f = fit_of(w, cfg, NULL);
     struct bd_qparam p;
     bool ok;
 
     if (!w->index || per_channel(cfg) || check(w, cfg, NULL) != BD_OK)
         return false;
-    set.p = &p;
-    ok = fit_tensor(&set, &f, w, NULL) == BD_OK &&
-         bd_calib_error(err2, &f, &p, &src, NULL) == BD_OK;
+    ok = fit_tensor(&p, &f, w, NULL) == BD_OK;
+    f.src.data = w->index;
+    ok = ok && bd_calib_error(err2, &f, &p, NULL) == BD_OK;
     if (ok && clip)
         *clip = p.clip * (p.sigma > 0 ? p.sigma : 1);
     bd_calib_fit_done(&f);

@@ -36,7 +36,8 @@ static double acc_get(const struct acc *a)
 
 struct pass {
     struct acc err2, xx, qq, xq;
-    double max_err, peak, lo, hi; /* lo, hi: the present set's end levels */
+    double max_err, peak;
+    double lo, hi, zero; /* the present set's end levels, and its 0 */
     int64_t n, zeros, clipped;
     int64_t *count; /* [CODES] */
     const struct bd_qparam *p; /* whose lo and hi these are */
@@ -72,7 +73,7 @@ static void add_block(struct pass *a, const double *x, const double *q,
         xq += x[i] * q[i];
         a->max_err = e > a->max_err ? e : a->max_err;
         a->peak = fabs(x[i]) > a->peak ? fabs(x[i]) : a->peak;
-        a->zeros += q[i] == 0;
+        a->zeros += q[i] == a->zero;
         a->clipped += x[i] < a->lo || x[i] > a->hi;
     }
     acc_add(&a->err2, e2);
@@ -119,6 +120,8 @@ static void add_run(void *arg, const struct bd_qparam *p, const float *x,
 
     if (a->p != p)
         ends_of(&a->lo, &a->hi, p);
+    /* A network that uses Q(z) itself has its zeros where z is 0. */
+    a->zero = p->map_back ? 0 : p->mu;
     a->p = p;
     while (n > 0) {
         size_t take = n < BLOCK ? n : BLOCK, m = 0;
