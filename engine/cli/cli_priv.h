@@ -86,6 +86,12 @@ bool bd_cli_widths(struct cli_widths *w, const char *text,
 /* "1200x800"; false with a sentence. */
 bool bd_cli_size(int *w, int *h, const char *text, struct bd_err *err);
 
+/* Opens the session of c->a and refuses weights that are not numbers: the
+ * interface can show such a model, but a verb's one answer would be wrong.
+ * The error names the model. */
+bd_status bd_cli_session(struct bd_session **out, struct cli *c,
+                         const struct bd_session_opts *o);
+
 /* ---------------------------------------------------------------- talking */
 void bd_cli_help(const struct cli_verb *v);
 void bd_cli_usage(bool to_stderr);

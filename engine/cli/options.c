@@ -48,12 +48,12 @@ const struct cli_option bd_cli_data[] = {
 const struct cli_option bd_cli_config[] = {
     {CLI_TEXT, "--config", 'c', "CFG", "a bitdial.config/1 file, - = stdin",
      AT(config), 0, 0},
-    {CLI_TEXT, "--weights", 'w', "METHOD:BITS[:GRAIN[:CLIP]]",
-     "all weights, as apot:4:tensor:mse", AT(weights), 0, 0},
-    {CLI_TEXT, "--activations", 'a', "METHOD:BITS[:..]",
-     "all layer inputs", AT(activations), 0, 0},
-    {CLI_REPEAT, "--set", 's', "GLOB.w=METHOD:BITS", "some layers (.w or .a);"
-     " may be repeated", AT(set), 0, 0},
+    {CLI_TEXT, "--weights", 'w', "SPEC", "METHOD:BITS[:GRAIN[:CLIP]], as "
+     "apot:4:tensor:mse", AT(weights), 0, 0},
+    {CLI_TEXT, "--activations", 'a', "SPEC", "the same for what enters the "
+     "layers", AT(activations), 0, 0},
+    {CLI_REPEAT, "--set", 's', "GLOB.w=SPEC", "some layers' weights (.a: "
+     "inputs); repeatable", AT(set), 0, 0},
     {CLI_INT, "--keep-edges", 0, "BITS", "width of first and last layer",
      AT(keep_edges), 1, 32},
     {CLI_INT, "--memory", 0, "MB", "for cached activations (default: a "

@@ -9,6 +9,8 @@
 
 /* ---------------------------------------------------------------- help */
 
+enum { SCREEN = 23, LINE = 79 };
+
 static void help_option(const struct cli_option *o)
 {
     char left[64], brief[8] = "";
@@ -17,19 +19,66 @@ static void help_option(const struct cli_option *o)
         snprintf(brief, sizeof brief, "-%c, ", o->brief);
     snprintf(left, sizeof left, "%s%s%s%s", brief, o->name, o->arg ? " " : "",
              o->arg ? o->arg : "");
-    if (strlen(left) > 24)
-        printf("  %s  %s\n", left, o->help);
-    else
-        printf("  %-25s %s\n", left, o->help);
+    printf("  %-25s %s\n", left, o->help);
+}
+
+static int count_options(const struct cli_verb *v)
+{
+    int n = 0;
+
+    for (int g = 0; v->options[g]; g++) {
+        for (const struct cli_option *o = v->options[g]; o->type; o++)
+            n++;
+    }
+    return n;
+}
+
+/* Where all lines would not fit a screen, plain switches and the options of
+ * every verb are only named. */
+static bool is_minor(const struct cli_option *o,
+                     const struct cli_option *group)
+{
+    return o->type == CLI_FLAG || group == bd_cli_common;
+}
+
+static void help_minor(const struct cli_verb *v)
+{
+    int used = printf("  also");
+    const char *comma = " ";
+
+    for (int g = 0; v->options[g]; g++) {
+        for (const struct cli_option *o = v->options[g]; o->type; o++) {
+            char text[64];
+            int n = snprintf(text, sizeof text, "%s%s%s", o->name,
+                             o->arg ? " " : "", o->arg ? o->arg : "");
+
+            if (!is_minor(o, v->options[g]))
+                continue;
+            if (used + n + 2 > LINE) {
+                comma = ",\n       ";
+                used = 5;
+            }
+            used += n + 2;
+            printf("%s%s", comma, text);
+            comma = ", ";
+        }
+    }
+    printf("\n");
 }
 
 void bd_cli_help(const struct cli_verb *v)
 {
+    bool full = 4 + count_options(v) <= SCREEN;
+
     printf("%s\n\n%s\nusage: bitdial %s\n", v->example, v->summary, v->usage);
     for (int g = 0; v->options[g]; g++) {
-        for (const struct cli_option *o = v->options[g]; o->type; o++)
-            help_option(o);
+        for (const struct cli_option *o = v->options[g]; o->type; o++) {
+            if (full || !is_minor(o, v->options[g]))
+                help_option(o);
+        }
     }
+    if (!full)
+        help_minor(v);
 }
 
 void bd_cli_usage(bool to_stderr)

@@ -294,7 +294,7 @@ static int analyze(struct cli *c, const struct bd_session_opts *o)
     int rc;
 
     if (parse_plan(&p, &c->a, &c->err) == BD_OK &&
-        bd_session_open(&an.s, o, &c->err) == BD_OK &&
+        bd_cli_session(&an.s, c, o) == BD_OK &&
         compute(&an, &p, c) == BD_OK)
         rc = c->a.json ? out_json(c, &an) : out_text(c, &an);
     else

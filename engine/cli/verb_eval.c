@@ -9,8 +9,8 @@
 
 /* clang-format off */
 static const struct cli_option own[] = {
-    {CLI_INT, "--batch", 'b', "N", "accepted; images per step are chosen to "
-     "fit the caches", AT(batch), 1, 1 << 20},
+    {CLI_INT, "--batch", 'b', "N", "accepted; steps are sized to fit the "
+     "caches", AT(batch), 1, 1 << 20},
     {CLI_REAL, "--require", 0, "TOP1", "exit status 1 below this share "
      "(0.9 = 90 %)", AT(require), 0, 0},
     {.type = CLI_END},
@@ -199,7 +199,7 @@ static int run(struct cli *c)
     struct eval e = {0};
     int rc;
 
-    if (bd_session_open(&e.s, &o, &c->err) == BD_OK &&
+    if (bd_cli_session(&e.s, c, &o) == BD_OK &&
         compute(&e, c) == BD_OK) {
         rc = out(c, &e);
         bd_cli_say_log(e.s);

@@ -69,7 +69,7 @@ static int run(struct cli *c)
     int rc = 0;
 
     if (st == BD_OK)
-        st = bd_session_open(&s, &o, &c->err);
+        st = bd_cli_session(&s, c, &o);
     if (st == BD_OK) {
         st = bd_session_export(s, path, c->a.force, &c->err);
         if (st == BD_EIO)

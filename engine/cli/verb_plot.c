@@ -247,7 +247,7 @@ static bd_status draw(struct plot *p, const struct kind *k, int w, int h)
     struct bd_session_opts o = bd_cli_session_opts(&p->c->a);
     struct bd_err *err = &p->c->err;
     struct bd_canvas canvas = {0};
-    bd_status st = bd_session_open(&p->s, &o, err);
+    bd_status st = bd_cli_session(&p->s, p->c, &o);
 
     if (st == BD_OK)
         st = pick_layer(p, err);

@@ -191,8 +191,11 @@ static bd_status fit_size(struct data_picture *p, const struct bd_prep *prep,
 
     if (st != BD_OK)
         return st;
-    if (crop == DATA_CROP_NET)
+    if (crop == DATA_CROP_NET) {
         crop = square_side(want, p->c);
+        if (crop == 0) /* the channels are fitted later */
+            crop = square_side(want, p->c == 1 ? 3 : 1);
+    }
     return bd_picture_crop(p, crop, err);
 }
 

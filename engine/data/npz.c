@@ -185,6 +185,10 @@ static bd_status get_npz(struct data_picture *p, const struct bd_data *d,
 
         at += i * each;
         p->x[k] = v->x.f ? v->x.f[at] : (float)v->x.i[at];
+        if (!isfinite(p->x[k]))
+            return bd_fail(err, BD_EFORMAT,
+                           "picture %lld holds NaN or an infinity",
+                           (long long)i);
     }
     return BD_OK;
 }
