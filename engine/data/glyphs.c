@@ -37,12 +37,12 @@ struct hardness {
 };
 
 static const struct hardness hard = {
-    .size_lo = 6.0F, .size_hi = 11.5F, .shift = 5.0F,
-    .turn = 0.7F, .shear = 0.25F,
-    .contrast_lo = 0.20F, .contrast_hi = 0.8F, .gradient = 0.25F,
-    .noise_lo = 0.02F, .noise_hi = 0.12F,
-    .clutter_lo = 1, .clutter_hi = 4, .clutter_size = 0.5F,
-    .stroke_lo = 0, .stroke_hi = 2, .stroke_width = 1.0F,
+    .size_lo = 7.0F, .size_hi = 12.0F, .shift = 4.0F,
+    .turn = 0.45F, .shear = 0.2F,
+    .contrast_lo = 0.30F, .contrast_hi = 0.9F, .gradient = 0.25F,
+    .noise_lo = 0.02F, .noise_hi = 0.08F,
+    .clutter_lo = 0, .clutter_hi = 3, .clutter_size = 0.45F,
+    .stroke_lo = 0, .stroke_hi = 1, .stroke_width = 1.0F,
 };
 
 /* A closed outline in [-1,1] x [-1,1], y downwards. */
