@@ -447,6 +447,8 @@ void bd_live_follow(struct bd_session *s, const struct bd_step *step)
     }
     if (step->n > 1)
         raise_visible(s);
+    else if (step->n == 1) /* what was just turned comes before the rest */
+        bd_lanes_raise(s->lanes, bd_live_key(BD_LIVE_W, step->change->layer));
     if (any)
         ask_acc(s);
 }

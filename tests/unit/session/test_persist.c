@@ -1,0 +1,172 @@
+/* What outlives the session: autosave and resume, and the exported file. */
+#include "bed.h"
+
+static const int every[3] = {0, 1, 2};
+
+static struct bd_session_opts kept(const struct bed *b)
+{
+    struct bd_session_opts o = bed_opts(b);
+    o.no_state = false;
+    return o;
+}
+
+static void closing_saves_and_resuming_restores(void **state)
+{
+    struct bd_session_opts o = kept(*state);
+    struct bd_bitcfg mine;
+    int64_t age = -1;
+    size_t edits = 0;
+    struct bd_session *s = open_session(&o);
+    assert_false(bd_session_resumable(s, NULL, NULL));
+    assert_int_equal(bd_session_resume(s, NULL), BD_EINVALID);
+    bd_session_set_bits(s, (struct bd_sel){every, 3}, BD_PART_W, 5, NULL);
+    bd_session_set_channel(s, 1, 3, 7, NULL);
+    bd_session_set_lock(s, one(every), true);
+    assert_int_equal(bd_bitcfg_copy(&mine, bd_session_cfg(s)), BD_OK);
+    bd_session_close(s);
+    s = open_session(&o);
+    assert_true(bd_session_resumable(s, &age, &edits));
+    assert_in_range(age, 0, 60);
+    assert_int_equal(edits, 3);
+    assert_int_equal(bd_session_cfg(s)->layer[0].w.bits, 32);
+    assert_int_equal(bd_session_resume(s, NULL), BD_OK);
+    assert_true(bd_bitcfg_same(&mine, bd_session_cfg(s)));
+    assert_false(bd_session_resumable(s, NULL, NULL));
+    assert_true(bd_session_undo(s)); /* resuming is a step like others */
+    assert_int_equal(bd_session_cfg(s)->layer[0].w.bits, 32);
+    bd_session_close(s);
+    bd_bitcfg_done(&mine);
+}
+
+static void a_second_after_the_last_edit(void **state)
+{
+    const struct bed *b = *state;
+    struct bd_session_opts o = kept(b);
+    char path[256];
+    struct bd_session *s = open_session(&o);
+    snprintf(path, sizeof path, "%s/bitdial/sessions/%016llx.json", b->dir,
+             (unsigned long long)bd_session_model(s)->digest);
+    assert_int_equal(bd_session_tick(s), -1);
+    bd_session_set_bits(s, one(every), BD_PART_W, 5, NULL);
+    int ms = bd_session_tick(s);
+    assert_in_range(ms, 1, 1001);
+    assert_false(bd_file_exists(path));
+    usleep(1050000);
+    assert_int_equal(bd_session_tick(s), -1);
+    settle(s);
+    assert_true(bd_file_exists(path));
+    /* Nobody edited since: closing has nothing to write. */
+    assert_int_equal(unlink(path), 0);
+    bd_session_close(s);
+    assert_false(bd_file_exists(path));
+}
+
+static void a_second_program_keeps_its_hands_off(void **state)
+{
+    struct bd_session_opts o = kept(*state);
+    struct bd_session *s = open_session(&o), *t = open_session(&o);
+    assert_true(log_has(t, "another bitdial"));
+    bd_session_set_bits(t, one(every), BD_PART_W, 3, NULL);
+    bd_session_close(t);
+    bd_session_close(s);
+    s = open_session(&o);
+    assert_false(bd_session_resumable(s, NULL, NULL));
+    bd_session_close(s);
+}
+
+static void broken_state_is_a_sentence(void **state)
+{
+    const struct bed *b = *state;
+    struct bd_session_opts o = kept(b);
+    char path[256];
+    struct bd_session *s = open_session(&o);
+    snprintf(path, sizeof path, "%s/bitdial/sessions/%016llx.json", b->dir,
+             (unsigned long long)bd_session_model(s)->digest);
+    bd_session_close(s);
+    put_file(path, "{\"schema\": 3}", 13);
+    s = open_session(&o);
+    assert_false(bd_session_resumable(s, NULL, NULL));
+    assert_true(log_has(s, "not usable"));
+    bd_session_close(s);
+}
+
+static void without_a_home(void **state)
+{
+    struct bd_session_opts o = kept(*state);
+    char *home = getenv("HOME") ? strdup(getenv("HOME")) : NULL;
+    setenv("XDG_STATE_HOME", "/proc/nowhere", 1);
+    struct bd_session *s = open_session(&o);
+    assert_true(log_has(s, "not saved"));
+    bd_session_set_bits(s, one(every), BD_PART_W, 3, NULL);
+    assert_int_equal(bd_session_tick(s), -1);
+    bd_session_close(s);
+    free(home);
+}
+
+static void export_and_open_again(void **state)
+{
+    const struct bed *b = *state;
+    struct bd_session_opts o = bed_opts(b);
+    char path[128], *text, *text2;
+    size_t n, n2;
+    struct bd_err e = {0};
+    snprintf(path, sizeof path, "%s/out.json", b->dir);
+    o.weights = "uniform:4:channel:mse";
+    o.activations = "uniform:8";
+    struct bd_session *s = open_session(&o);
+    bd_session_start(s);
+    settle(s);
+    assert_int_equal(bd_session_export(s, path, false, &e), BD_OK);
+    assert_true(log_has(s, path));
+    assert_int_equal(bd_session_export(s, path, false, &e), BD_EIO);
+    assert_int_equal(bd_session_export(s, path, true, NULL), BD_OK);
+    assert_int_equal(bd_file_read(&text, &n, path, 1 << 20, NULL), BD_OK);
+    assert_non_null(strstr(text, "\"values\": ["));
+    assert_non_null(strstr(text, "\"top1\": "));
+    assert_non_null(strstr(text, "\"images\": 100"));
+    assert_non_null(strstr(text, "\"signed\": "));
+    assert_null(strstr(text, "null"));
+    struct bd_session_opts p = bed_opts(b);
+    p.config = path;
+    struct bd_session *t = open_session(&p);
+    assert_true(bd_bitcfg_same(bd_session_cfg(s), bd_session_cfg(t)));
+    assert_false(log_has(t, "out.json"));
+    /* The same from the command line's side, which starts no lanes. */
+    snprintf(path, sizeof path, "%s/again.json", b->dir);
+    assert_int_equal(bd_session_now_eval(NULL, NULL, NULL, t, NULL, NULL),
+                     BD_OK);
+    assert_int_equal(bd_session_export(t, path, false, NULL), BD_OK);
+    assert_int_equal(bd_file_read(&text2, &n2, path, 1 << 20, NULL), BD_OK);
+    assert_string_equal(text, text2);
+    bd_free(text);
+    bd_free(text2);
+    bd_session_close(s);
+    bd_session_close(t);
+}
+
+static void an_export_that_cannot_be_written(void **state)
+{
+    struct bd_session_opts o = bed_opts(*state);
+    struct bd_err e = {0};
+    struct bd_session *s = open_session(&o);
+    assert_int_equal(bd_session_export(s, "/nowhere/out.json", true, &e),
+                     BD_EIO);
+    assert_non_null(strstr(e.file, "/nowhere"));
+    assert_int_equal(bd_session_set_bits(s, one(every), BD_PART_W, 4, NULL),
+                     BD_OK); /* the session lives on */
+    bd_session_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(closing_saves_and_resuming_restores),
+        CASE(a_second_after_the_last_edit),
+        CASE(a_second_program_keeps_its_hands_off),
+        CASE(broken_state_is_a_sentence),
+        CASE(without_a_home),
+        CASE(export_and_open_again),
+        CASE(an_export_that_cannot_be_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
