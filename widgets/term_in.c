@@ -1,12 +1,14 @@
 /* Keys: what ncurses decodes becomes the codes of wg.h.
  *
- * ncurses knows the terminal's function keys, UTF-8 and the wait after Esc.
- * We add what many terminfo entries lack: other spellings of Home and End,
- * the brackets around pasted text, and mouse reports in the SGR form (whose
- * numbers we read ourselves, so wide screens work).  Pasted text is gathered
- * until its closing bracket and reported as one WG_KEY_PASTE; it is never read
- * as keys.  Should the closing bracket get lost, a second of silence ends it,
- * so that the keyboard cannot be locked out. */
+ * ncurses knows the terminal's function keys and the wait after Esc.  UTF-8 we
+ * put together ourselves from bytes: get_wch() swallows keys behind a stray
+ * byte and loses characters that arrive in two pieces.  We also add what many
+ * terminfo entries lack: other spellings of Home and End, the brackets around
+ * pasted text, and mouse reports in the SGR form (whose numbers we read
+ * ourselves, so wide screens work).  Pasted text is gathered until its closing
+ * bracket and reported as one WG_KEY_PASTE; it is never read as keys.  Should
+ * the closing bracket get lost, a second of silence ends it, so that the
+ * keyboard cannot be locked out. */
 #include "term_priv.h"
 
 #include <poll.h>
@@ -151,11 +153,12 @@ const char *wg_term_paste(const struct wg_term *t)
 
 /* ----------------------------------------------------------------- mouse */
 
+/* The next byte of a report, -1 when none came in time. */
 static int next_char(struct wg_term *t)
 {
-    wint_t wc;
+    int c = wgetch(t->keys);
 
-    return wget_wch(t->keys, &wc) == OK ? (int)wc : -1;
+    return c >= 0 && c < 256 ? c : -1;
 }
 
 /* Button code of X10 and SGR reports: 0 left, +16 Ctrl, 64 and 65 wheel. */
@@ -269,33 +272,53 @@ static int special(struct wg_term *t, int code)
     }
 }
 
-static int pasted(struct wg_term *t, int rc, wint_t wc)
+/* One more byte of a character; the character when it is complete.  Bytes that
+ * make none are dropped, what follows them counts. */
+static int next_of_utf8(struct wg_term *t, int byte)
 {
-    if (rc == KEY_CODE_YES && (int)wc == CODE_PASTE_END) {
+    if ((byte & 0xc0) != 0x80) { /* a first byte: forget what was begun */
+        t->begun = 0;
+        t->need = byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    } else if (t->begun == 0) {
+        return WG_KEY_NONE;
+    }
+    t->utf8[t->begun++] = (char)byte;
+    if (t->begun < t->need) {
+        return WG_KEY_NONE;
+    }
+    const char *p = t->utf8;
+    t->utf8[t->begun] = '\0';
+    t->begun = 0;
+    uint32_t cp = wg_utf8_next(&p);
+    return cp == 0xfffd ? WG_KEY_NONE : (int)cp;
+}
+
+static int pasted(struct wg_term *t, int code)
+{
+    if (code == CODE_PASTE_END) {
         return paste_end(t);
     }
-    if (rc == OK) {
-        paste_add(t, wc == '\r' ? '\n' : (uint32_t)wc);
+    int cp = code < 256 ? next_of_utf8(t, code) : WG_KEY_NONE;
+    if (cp != WG_KEY_NONE) {
+        paste_add(t, cp == '\r' ? '\n' : (uint32_t)cp);
     }
     return WG_KEY_NONE;
 }
 
 int wg_term_key(struct wg_term *t)
 {
-    wint_t wc;
-
     for (;;) {
         int key;
-        int rc = wget_wch(t->keys, &wc);
-        if (rc == ERR) {
+        int code = wgetch(t->keys);
+        if (code == ERR) {
             return nothing_typed(t);
         }
         if (t->pasting) {
-            key = pasted(t, rc, wc);
-        } else if (rc == KEY_CODE_YES) {
-            key = special(t, (int)wc);
+            key = pasted(t, code);
+        } else if (code >= 256) {
+            key = special(t, code);
         } else {
-            key = wc == 0 ? WG_KEY_NONE : (int)wc;
+            key = code == 0 ? WG_KEY_NONE : next_of_utf8(t, code);
         }
         if (key != WG_KEY_NONE) {
             return key;

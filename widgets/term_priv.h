@@ -25,6 +25,8 @@ struct wg_term {
     int cursor;                   /* visibility last set, -1 unknown */
     int pair[WG_ROLES][WG_ROLES]; /* [fg][bg], -1 = not asked for yet */
 
+    char utf8[8]; /* a character on its way: bytes so far, bytes in all */
+    int begun, need;
     struct wg_mouse mouse;
     char *paste; /* NUL-ended, owned */
     size_t paste_len, paste_cap;

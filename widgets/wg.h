@@ -195,6 +195,7 @@ void wg_pager_draw(struct wg_canvas *c, struct wg_rect r, struct wg_pager *p,
 bool wg_pager_key(struct wg_pager *p, int key);
 
 /* ---------------------------------------------------------------- terminal */
+/* Ctrl-C, Ctrl-Z and Ctrl-S arrive as keys like any other. */
 enum wg_key { /* above Unicode; printable keys are code points, Ctrl-x is
                  1..26, Esc 27, Enter 13, Backspace 127, Tab 9 */
     WG_KEY_UP = 0x110000, WG_KEY_DOWN, WG_KEY_LEFT, WG_KEY_RIGHT,
@@ -208,7 +209,8 @@ struct wg_mouse {
     int x, y;
     enum { WG_CLICK, WG_CTRL_CLICK, WG_WHEEL_UP, WG_WHEEL_DOWN } what;
 };
-/* "Ctrl-D", "<Down>", "x" and back; for scripts, keymaps and help. */
+/* "Ctrl-D", "F1", "<Down>", "x" and back; for scripts, keymaps and help.
+ * Reading is generous: case, "^D", "C-d", names with or without brackets. */
 int wg_key_parse(const char *name); /* WG_KEY_NONE if unknown */
 char *wg_key_name(char *out, size_t cap, int key);
 
@@ -221,8 +223,16 @@ struct wg_term_opts {
 };
 extern const char *const wg_theme_names[]; /* NULL-ended */
 struct wg_term;
+/* Takes standard input and output, which must be a terminal.  NULL: one clause
+ * in why.  Call setlocale before, and call it before other threads start (it
+ * touches the environment for a moment).  AUTO colours heed NO_COLOR, terminfo
+ * and COLORTERM; more than the terminal has becomes what it has.
+ *
+ * Signals are the caller's: SIGWINCH needs nothing (wg_term_key notices),
+ * SIGTSTP and Ctrl-Z should lead to wg_term_suspend, deadly ones to
+ * wg_restore_now with a copy from wg_term_restore. */
 struct wg_term *wg_term_open(const struct wg_term_opts *o, char *why,
-                             size_t cap); /* NULL: reason in why */
+                             size_t cap);
 void wg_term_close(struct wg_term *t); /* restores; NULL is fine */
 
 /* All a signal handler needs to give the terminal back.  The handler's copy
@@ -242,8 +252,10 @@ enum wg_glyphs wg_term_glyphs(const struct wg_term *t);
 enum wg_colors wg_term_colors(const struct wg_term *t); /* the tier in use */
 bool wg_term_theme(struct wg_term *t, const char *name);
 void wg_term_mouse(struct wg_term *t, bool on);
-/* Next key without waiting, WG_KEY_NONE if none.  Mouse and paste fill the
- * struct's fields below. */
+/* Next key without waiting, WG_KEY_NONE if none; drain it after each poll.
+ * WG_KEY_MOUSE and WG_KEY_PASTE leave their details in the two below, the
+ * pasted text lives until the next paste.  Also notices a changed size and a
+ * hung-up line. */
 int wg_term_key(struct wg_term *t);
 struct wg_mouse wg_term_last_mouse(const struct wg_term *t);
 const char *wg_term_paste(const struct wg_term *t);

@@ -427,7 +427,8 @@ static void colours_by_tier(void **state)
         {{NULL}, {.theme = "mono"}, WG_COLORS_256},
         {{NULL}, {.theme = "high-contrast"}, WG_COLORS_256},
         {{"TERM", "tmux-256color", "COLORTERM", "24bit", NULL},
-         {.theme = "dark"}, WG_COLORS_TRUE},
+         {.theme = "dark"},
+         WG_COLORS_TRUE},
     };
 
     (void)state;
@@ -447,21 +448,32 @@ static void keys_arrive(void **state)
     static const struct {
         const char *bytes, *shown;
     } table[] = {
-        {"\033[A", "[key <Up>]"},     {"\033OB", "[key <Down>]"},
-        {"\033[5~", "[key <PgUp>]"},  {"\033[H", "[key <Home>]"},
-        {"\033[4~", "[key <End>]"},   {"\033[Z", "[key <S-Tab>]"},
-        {"\033OP", "[key F1]"},       {"\033[21~", "[key F10]"},
-        {"\033[3~", "[key <Del>]"},   {"\033", "[key <Esc>]"},
-        {"\r", "[key <Enter>]"},      {"\t", "[key <Tab>]"},
-        {"\004", "[key Ctrl-D]"},     {"\003", "[key Ctrl-C]"},
-        {"\023", "[key Ctrl-S]"},     {"\177", "[key <Backspace>]"},
-        {"\u00e9", "[key \u00e9]"},   {" ", "[key <Space>]"},
+        {"\033[A", "[key <Up>]"},
+        {"\033OB", "[key <Down>]"},
+        {"\033[5~", "[key <PgUp>]"},
+        {"\033[H", "[key <Home>]"},
+        {"\033[4~", "[key <End>]"},
+        {"\033[Z", "[key <S-Tab>]"},
+        {"\033OP", "[key F1]"},
+        {"\033[21~", "[key F10]"},
+        {"\033[3~", "[key <Del>]"},
+        {"\033", "[key <Esc>]"},
+        {"\r", "[key <Enter>]"},
+        {"\t", "[key <Tab>]"},
+        {"\004", "[key Ctrl-D]"},
+        {"\003", "[key Ctrl-C]"},
+        {"\023", "[key Ctrl-S]"},
+        {"\177", "[key <Backspace>]"},
+        {"\u00e9", "[key \u00e9]"},
+        {" ", "[key <Space>]"},
         {"\033[<0;5;3M", "[mouse 0 4 2]"},
         {"\033[<16;6;4M", "[mouse 1 5 3]"},
         {"\033[<64;1;1M", "[mouse 2 0 0]"},
         {"\033[<65;60;12M", "[mouse 3 59 11]"},
         {"\033[200~q qq\033[Ax\033[201~", "[paste q qqx]"},
         {"\033[200~\u5c64\033[201~", "[paste \u5c64]"},
+        {"\377\200\303z", "[key z]"}, /* bytes that make no character */
+        {"\360\237\230\200", "[key \U0001f600]"},
     };
     struct terminal *m = start(NULL, &dark);
 
@@ -471,6 +483,10 @@ static void keys_arrive(void **state)
         type(m, table[i].bytes);
         await(m, table[i].shown);
     }
+    type(m, "\345"); /* in pieces */
+    pump(m, 60);
+    type(m, "\261\244");
+    await(m, "[key \u5c64]");
     /* nothing of ours: a release, a far click, an unknown sequence */
     type(m, "\033[<0;5;3m\033[<0;500;3M\033[99~");
     type(m, "z");
@@ -527,8 +543,8 @@ static void only_changes_are_sent(void **state)
 
 static void any_size_at_any_moment(void **state)
 {
-    static const int sizes[][2] = {{1, 1},  {2, 1},   {1, 40},    {200, 60},
-                                   {7, 3},  {1000, 500}, {80, 24}, {W, H}};
+    static const int sizes[][2] = {{1, 1}, {2, 1},      {1, 40},  {200, 60},
+                                   {7, 3}, {1000, 500}, {80, 24}, {W, H}};
     struct terminal *m = start(NULL, &dark);
 
     (void)state;

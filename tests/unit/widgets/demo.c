@@ -27,19 +27,22 @@ struct demo {
 };
 
 static const struct wg_tab tabs[] = {
-    {"1", "Layers"}, {"2", "Layer"}, {"3", "Channels"}, {"8", "Export"},
+    {"1", "Layers"},
+    {"2", "Layer"},
+    {"3", "Channels"},
+    {"8", "Export"},
 };
 static const struct wg_tab keys[] = {
-    {"F1", "Help"}, {"/", "Find"},   {"+ -", "bits"},    {"b", "set"},
-    {"m", "method"}, {"c", "clip"},  {"Space", "mark"}, {"u", "undo"},
-    {":", "command"},
+    {"F1", "Help"},    {"/", "Find"},   {"+ -", "bits"},
+    {"b", "set"},      {"m", "method"}, {"c", "clip"},
+    {"Space", "mark"}, {"u", "undo"},   {":", "command"},
 };
 static const struct wg_column columns[] = {
-    {"", 1, 1, 0, false, false},        {"layer", 12, 20, 0, false, true},
-    {"op", 4, 5, 3, false, false},      {"shape", 11, 12, 4, false, false},
-    {"W", 2, 2, 0, true, false},        {"A", 2, 2, 0, true, false},
-    {"method", 6, 7, 5, false, false},  {"PSNR", 5, 6, 0, true, false},
-    {"KB", 6, 7, 2, true, false},       {"SQNR", 5, 6, 1, true, false},
+    {"", 1, 1, 0, false, false},          {"layer", 12, 20, 0, false, true},
+    {"op", 4, 5, 3, false, false},        {"shape", 11, 12, 4, false, false},
+    {"W", 2, 2, 0, true, false},          {"A", 2, 2, 0, true, false},
+    {"method", 6, 7, 5, false, false},    {"PSNR", 5, 6, 0, true, false},
+    {"KB", 6, 7, 2, true, false},         {"SQNR", 5, 6, 1, true, false},
     {"weights", 12, 12, 6, false, false},
 };
 
@@ -52,7 +55,9 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
     switch (col) {
     case 0:
         snprintf(out->text, sizeof out->text, "%s",
-                 row % 7 == 4 ? "!" : row % 5 == 2 ? "*" : "");
+                 row % 7 == 4   ? "!"
+                 : row % 5 == 2 ? "*"
+                                : "");
         out->role = row % 7 == 4 ? WG_BAD : WG_MARK;
         break;
     case 1:
@@ -153,8 +158,9 @@ static void draw_list(struct demo *d, struct wg_rect r)
 
 static void draw_layer(struct demo *d, struct wg_rect r, bool overlay)
 {
-    struct wg_hist h = {d->bins, NBINS, -0.25, 0.25, d->level, 31,
-                        overlay ? d->quant : NULL, -0.173, 0.173, 20, false};
+    struct wg_hist h = {
+        d->bins, NBINS, -0.25, 0.25, d->level, 31, overlay ? d->quant : NULL,
+        -0.173,  0.173, 20,    false};
     static const char *const name[] = {"PSNR", "SQNR", "MSE", "clipped",
                                        "levels"};
     static const char *const value[] = {"31.02 dB", "22.61 dB", "2.41e-05",
@@ -219,8 +225,8 @@ static void draw(struct demo *d)
     if (!wg_canvas_resize(&d->c, w, h)) {
         exit(1);
     }
-    wg_tabs_draw(&d->c, (struct wg_rect){0, 0, w, 1}, tabs, 4,
-                 d->scene ? 1 : 0, "glyphs_resnet20.onnx");
+    wg_tabs_draw(&d->c, (struct wg_rect){0, 0, w, 1}, tabs, 4, d->scene ? 1 : 0,
+                 "glyphs_resnet20.onnx");
     struct wg_rect status = {1, 1, w - 2, 1};
     int x = wg_text(&d->c, status, 0, 0, WG_TEXT, "avg 4.52 b");
     x += wg_text(&d->c, status, x, 0, WG_DIM, " of 4.50   ");
@@ -266,8 +272,8 @@ static bool step(struct demo *d, int k)
 
 int main(int argc, char **argv)
 {
-    static const char *const tier[] = {"auto", "mono", "8", "16", "256",
-                                       "true"};
+    static const char *const tier[] = {"auto", "mono", "8",
+                                       "16",   "256",  "true"};
     static struct demo d;
     struct wg_term_opts o = {.theme = "dark", .mouse = true};
     char why[256];
@@ -282,16 +288,16 @@ int main(int argc, char **argv)
             }
         }
         for (int k = 1; k < 6; k++) {
-            o.colors = strcmp(argv[i], tier[k]) == 0 ? (enum wg_colors)k
-                                                     : o.colors;
+            o.colors =
+                strcmp(argv[i], tier[k]) == 0 ? (enum wg_colors)k : o.colors;
         }
     }
     fill_data(&d);
-    d.table = (struct wg_table){columns, 11,   ROWS, 0,    3,
-                                7,       true, cell, NULL, &d};
+    d.table =
+        (struct wg_table){columns, 11, ROWS, 0, 3, 7, true, cell, NULL, &d};
     d.heat = (struct wg_heat){64, 200, 0, 0, 5, 9, heat, &d, false, 1};
-    d.menu = (struct wg_menu){.title = "Commands", .n = 12, .item = item,
-                              .right = key};
+    d.menu = (struct wg_menu){
+        .title = "Commands", .n = 12, .item = item, .right = key};
     d.pager = (struct wg_pager){.title = "Help", .n = 30, .line = line};
     wg_input_set(&d.input, "bits layer1.* 4");
     d.t = wg_term_open(&o, why, sizeof why);

@@ -57,7 +57,7 @@ static void roles_and_grounds_are_in_the_dump(void **state)
     (void)state;
     wg_text(&c, all, 0, 0, WG_DIM, "ab");
     wg_tint(&c, (struct wg_rect){0, 0, 4, 1}, WG_CURSOR);
-    wg_text(&c, all, 2, 0, WG_BAD, "c"); /* keeps the tinted ground */
+    wg_text(&c, all, 2, 0, WG_BAD, "c");        /* keeps the tinted ground */
     wg_text(&c, all, 0, 1, WG_TAB_ACTIVE, "t"); /* brings its own */
     char *got = wg_canvas_dump(&c, true);
     assert_string_equal(got, "abc\nt\n-- roles\nBBK\nE\n-- ground\nGGGG\nE\n");
@@ -86,8 +86,8 @@ static void folding_says_the_same_with_less(void **state)
 
 static void any_size_is_legal(void **state)
 {
-    static const int sizes[][2] = {{0, 0}, {1, 1}, {1000, 500}, {-5, 3},
-                                   {3, 0}};
+    static const int sizes[][2] = {
+        {0, 0}, {1, 1}, {1000, 500}, {-5, 3}, {3, 0}};
     struct wg_canvas c = {0};
 
     (void)state;
@@ -114,10 +114,9 @@ static void random_writing_keeps_the_invariant(void **state)
     for (int i = 0; i < 4000; i++) {
         int w = 1 + (int)(wgt_random(&r) % 12), h = 1 + (int)(r >> 9) % 4;
         struct wg_canvas c = wgt_canvas(w, h, '@');
-        struct wg_rect in = {(int)(wgt_random(&r) % 8) - 2,
-                             (int)(wgt_random(&r) % 4) - 1,
-                             (int)(wgt_random(&r) % 10),
-                             (int)(wgt_random(&r) % 4)};
+        struct wg_rect in = {
+            (int)(wgt_random(&r) % 8) - 2, (int)(wgt_random(&r) % 4) - 1,
+            (int)(wgt_random(&r) % 10), (int)(wgt_random(&r) % 4)};
         for (int k = 0; k < 6; k++) {
             wg_text(&c, in, (int)(wgt_random(&r) % 10) - 2,
                     (int)(wgt_random(&r) % 4), WG_TEXT,

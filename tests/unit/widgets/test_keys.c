@@ -26,14 +26,30 @@ static void spellings_are_generous(void **state)
         const char *name;
         int key;
     } table[] = {
-        {"Ctrl-D", 4},      {"ctrl-d", 4},       {"^D", 4},
-        {"<C-d>", 4},       {"<Down>", WG_KEY_DOWN}, {"down", WG_KEY_DOWN},
-        {"F10", WG_KEY_F10}, {"<f3>", WG_KEY_F3}, {"<Esc>", 27},
-        {"Enter", 13},      {"<Space>", ' '},    {"<lt>", '<'},
-        {"<", '<'},         {"+", '+'},          {"\u00e9", 0xe9},
-        {"^", '^'},         {"F", 'F'},          {"S-Tab", WG_KEY_BACKTAB},
-        {"", WG_KEY_NONE},  {"F13", WG_KEY_NONE}, {"<Nope>", WG_KEY_NONE},
-        {"Ctrl-1", WG_KEY_NONE}, {"<>", WG_KEY_NONE}, {"F1x", WG_KEY_NONE},
+        {"Ctrl-D", 4},
+        {"ctrl-d", 4},
+        {"^D", 4},
+        {"<C-d>", 4},
+        {"<Down>", WG_KEY_DOWN},
+        {"down", WG_KEY_DOWN},
+        {"F10", WG_KEY_F10},
+        {"<f3>", WG_KEY_F3},
+        {"<Esc>", 27},
+        {"Enter", 13},
+        {"<Space>", ' '},
+        {"<lt>", '<'},
+        {"<", '<'},
+        {"+", '+'},
+        {"\u00e9", 0xe9},
+        {"^", '^'},
+        {"F", 'F'},
+        {"S-Tab", WG_KEY_BACKTAB},
+        {"", WG_KEY_NONE},
+        {"F13", WG_KEY_NONE},
+        {"<Nope>", WG_KEY_NONE},
+        {"Ctrl-1", WG_KEY_NONE},
+        {"<>", WG_KEY_NONE},
+        {"F1x", WG_KEY_NONE},
         {"\xff", WG_KEY_NONE},
     };
 
@@ -108,9 +124,11 @@ static void history_keeps_the_line_being_typed(void **state)
 static void any_keys_keep_the_line_sound(void **state)
 {
     static const char *const past[] = {"one", "tw\u00f6"};
-    static const int keys[] = {'a', 0xe9, 0x301, 0x5c64, 127, 4, 23, 21, 11,
-                               WG_KEY_LEFT, WG_KEY_RIGHT, WG_KEY_HOME,
-                               WG_KEY_END, WG_KEY_UP, WG_KEY_DOWN, WG_KEY_DEL};
+    static const int keys[] = {
+        'a',        0xe9,        0x301,        0x5c64,
+        127,        4,           23,           21,
+        11,         WG_KEY_LEFT, WG_KEY_RIGHT, WG_KEY_HOME,
+        WG_KEY_END, WG_KEY_UP,   WG_KEY_DOWN,  WG_KEY_DEL};
     struct wg_input in = {.history = past, .nhistory = 2};
     unsigned r = 3;
 

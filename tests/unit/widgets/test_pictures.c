@@ -29,9 +29,13 @@ static void table_cell(void *arg, int row, int col, struct wg_table_cell *out)
 
 static struct wg_table table_of(int nrow, int cursor)
 {
-    return (struct wg_table){.col = columns, .ncol = 5, .nrow = nrow,
-                             .cursor = cursor, .sort_col = 4,
-                             .sort_down = true, .cell = table_cell};
+    return (struct wg_table){.col = columns,
+                             .ncol = 5,
+                             .nrow = nrow,
+                             .cursor = cursor,
+                             .sort_col = 4,
+                             .sort_down = true,
+                             .cell = table_cell};
 }
 
 static void table_shows(int w, int h, int cursor, enum wg_glyphs g,
@@ -61,8 +65,7 @@ static void table_columns_line_up_and_leave(void **state)
                 " * lay…nv1 16x16    4\n"
                 ">! lay…nv2 16x16    5\n"
                 "   fc      10x64    8\n");
-    table_shows(1, 1, 0, WG_BLOCKS,
-                "\n");
+    table_shows(1, 1, 0, WG_BLOCKS, "\n");
 }
 
 static void table_scrolls_with_a_thumb(void **state)
@@ -92,14 +95,20 @@ static void table_tells_what_was_clicked(void **state)
 
 /* ------------------------------------------------------------- histogram */
 
-static const double levels[] = {-0.2, -0.1, -0.05, -0.04, -0.035, 0,
-                                0.035, 0.04, 0.05, 0.1, 0.2};
+static const double levels[] = {-0.2,  -0.1, -0.05, -0.04, -0.035, 0,
+                                0.035, 0.04, 0.05,  0.1,   0.2};
 
 static struct wg_hist hist_of(const int64_t *bins, int n)
 {
-    return (struct wg_hist){.bins = bins, .nbins = n, .lo = -0.25, .hi = 0.25,
-                            .levels = levels, .nlevels = 11, .clip_lo = -0.2,
-                            .clip_hi = 0.2, .level_at = -1};
+    return (struct wg_hist){.bins = bins,
+                            .nbins = n,
+                            .lo = -0.25,
+                            .hi = 0.25,
+                            .levels = levels,
+                            .nlevels = 11,
+                            .clip_lo = -0.2,
+                            .clip_hi = 0.2,
+                            .level_at = -1};
 }
 
 static void bell(int64_t bins[64])
@@ -126,33 +135,31 @@ static void histogram_with_its_grid(void **state)
 {
     (void)state;
     hist_shows(50, 10, WG_BLOCKS,
-                "                        ▁▅▇█▇▅▁\n"
-                "   5k                  ▃███████▃\n"
-                "                      ▆█████████▆\n"
-                "                    ▁▇███████████▇▁\n"
-                "                   ▃███████████████▃\n"
-                "                  ▅█████████████████▅\n"
-                "               ▁▄█████████████████████▄▁\n"
-                "      ▁▁▁▁▁▂▃▄▆█████████████████████████▆▄▃▂▁▁▁▁▁\n"
-                "    0 ────{───────┬────┬┰──┬──┰┬────┬───────}────\n"
-                "         -.2     -.1       0       .1      .2\n");
+               "                        ▁▅▇█▇▅▁\n"
+               "   5k                  ▃███████▃\n"
+               "                      ▆█████████▆\n"
+               "                    ▁▇███████████▇▁\n"
+               "                   ▃███████████████▃\n"
+               "                  ▅█████████████████▅\n"
+               "               ▁▄█████████████████████▄▁\n"
+               "      ▁▁▁▁▁▂▃▄▆█████████████████████████▆▄▃▂▁▁▁▁▁\n"
+               "    0 ────{───────┬────┬┰──┬──┰┬────┬───────}────\n"
+               "         -.2     -.1       0       .1      .2\n");
     hist_shows(50, 8, WG_ASCII,
-                "   5k                   _:###:_\n"
-                "                      _#########_\n"
-                "                    _:###########:_\n"
-                "                   .###############.\n"
-                "                _.###################._\n"
-                "      _______.:#########################:._______\n"
-                "    0 ----{-------|----|#--|--#|----|-------}----\n"
-                "         -.2     -.1       0       .1      .2\n");
+               "   5k                   _:###:_\n"
+               "                      _#########_\n"
+               "                    _:###########:_\n"
+               "                   .###############.\n"
+               "                _.###################._\n"
+               "      _______.:#########################:._______\n"
+               "    0 ----{-------|----|#--|--#|----|-------}----\n"
+               "         -.2     -.1       0       .1      .2\n");
     hist_shows(20, 3, WG_BLOCKS,
-                "       ▃▆██▆▃\n"
-                "▁▁▁▁▂▅████████▅▂▁▁▁▁\n"
-                "─{────┬─┰─┬┰┬─┬───}─\n");
-    hist_shows(12, 1, WG_BLOCKS,
-                "▁▁▁▃▆██▆▃▁▁▁\n");
-    hist_shows(1, 1, WG_ASCII,
-                "#\n");
+               "       ▃▆██▆▃\n"
+               "▁▁▁▁▂▅████████▅▂▁▁▁▁\n"
+               "─{────┬─┰─┬┰┬─┬───}─\n");
+    hist_shows(12, 1, WG_BLOCKS, "▁▁▁▃▆██▆▃▁▁▁\n");
+    hist_shows(1, 1, WG_ASCII, "#\n");
 }
 
 static void overlay_covers_the_same_area(void **state)
@@ -174,17 +181,16 @@ static void overlay_covers_the_same_area(void **state)
     hist.quant_bins = quant;
     hist.level_at = 5;
     wg_hist_draw(&c, (struct wg_rect){0, 0, 50, 10}, &hist, WG_BLOCKS);
-    wgt_shows(&c,
-                "                        ▔▔▁▁▁▔▔\n"
-                "   5k                ▁▁▁███████▁▁▁\n"
-                "                      ▆█████████▆\n"
-                "                    ▁▇███████████▇▁\n"
-                "                   ▃███████████████▃\n"
-                "               ──────█████████████──────\n"
-                "               ▁▄█████████████████████▄▁\n"
-                "      ▁▁▁▁─────█████████████████████████─────▁▁▁▁\n"
-                "    0 ────{───────┬────┬┰──▴──┰┬────┬───────}────\n"
-                "         -.2     -.1       0       .1      .2\n");
+    wgt_shows(&c, "                        ▔▔▁▁▁▔▔\n"
+                  "   5k                ▁▁▁███████▁▁▁\n"
+                  "                      ▆█████████▆\n"
+                  "                    ▁▇███████████▇▁\n"
+                  "                   ▃███████████████▃\n"
+                  "               ──────█████████████──────\n"
+                  "               ▁▄█████████████████████▄▁\n"
+                  "      ▁▁▁▁─────█████████████████████████─────▁▁▁▁\n"
+                  "    0 ────{───────┬────┬┰──▴──┰┬────┬───────}────\n"
+                  "         -.2     -.1       0       .1      .2\n");
     wg_canvas_done(&c);
 }
 
@@ -193,7 +199,8 @@ static void odd_histograms_are_drawn(void **state)
     static const int64_t one[1] = {5};
     static const int64_t none[4] = {0, 0, 0, 0};
     static const int64_t huge[3] = {INT64_MAX, -7, 1};
-    static const double spans[][2] = {{0, 0}, {1, -1}, {NAN, 1}, {0, INFINITY},
+    static const double spans[][2] = {{0, 0},          {1, -1},
+                                      {NAN, 1},        {0, INFINITY},
                                       {-1e-30, 1e-30}, {-1e300, 1e300}};
 
     (void)state;
@@ -336,8 +343,8 @@ static void tabs_shrink_and_are_hit_where_drawn(void **state)
 
 static void key_hints_are_whole_or_absent(void **state)
 {
-    static const struct wg_tab keys[] = {{"F1", "Help"}, {"+ -", "bits"},
-                                         {"u", "undo"}};
+    static const struct wg_tab keys[] = {
+        {"F1", "Help"}, {"+ -", "bits"}, {"u", "undo"}};
     struct wg_canvas c = wgt_canvas(24, 1, ' ');
 
     (void)state;
@@ -363,28 +370,26 @@ static const char *hint(void *arg, int i)
 static void menu_and_pager_in_their_frames(void **state)
 {
     struct wg_canvas c = wgt_canvas(24, 6, '@');
-    struct wg_menu m = {.title = "Commands", .n = 9, .cursor = 3,
-                        .item = item, .right = hint};
+    struct wg_menu m = {
+        .title = "Commands", .n = 9, .cursor = 3, .item = item, .right = hint};
     struct wg_pager p = {.title = "Help", .n = 9, .top = 99, .line = item};
 
     (void)state;
     wg_menu_draw(&c, (struct wg_rect){1, 0, 22, 6}, &m, WG_BLOCKS);
-    wgt_shows(&c,
-                "@╭─ Commands ─────────╮@\n"
-                "@│  bits up        + ▐│@\n"
-                "@│  method            │@\n"
-                "@│  clip rule      +  │@\n"
-                "@│▌ export the c…  +  │@\n"
-                "@╰────────────────────╯@\n");
+    wgt_shows(&c, "@╭─ Commands ─────────╮@\n"
+                  "@│  bits up        + ▐│@\n"
+                  "@│  method            │@\n"
+                  "@│  clip rule      +  │@\n"
+                  "@│▌ export the c…  +  │@\n"
+                  "@╰────────────────────╯@\n");
     wg_pager_draw(&c, (struct wg_rect){1, 0, 22, 6}, &p, WG_ASCII);
     assert_int_equal(p.top, 5);
-    wgt_shows(&c,
-                "@+- Help -------------+@\n"
-                "@| method             |@\n"
-                "@| clip rule          |@\n"
-                "@| export the configu |@\n"
-                "@| bits up           ||@\n"
-                "@+------------- 100% -+@\n");
+    wgt_shows(&c, "@+- Help -------------+@\n"
+                  "@| method             |@\n"
+                  "@| clip rule          |@\n"
+                  "@| export the configu |@\n"
+                  "@| bits up           ||@\n"
+                  "@+------------- 100% -+@\n");
     m.n = m.cursor = 0;
     wg_menu_draw(&c, (struct wg_rect){1, 0, 22, 3}, &m, WG_ASCII);
     wg_canvas_done(&c);
@@ -452,10 +457,9 @@ static void no_widget_leaves_its_rectangle(void **state)
     for (int i = 0; i < 12 * 1500; i++) {
         struct wg_canvas c = wgt_canvas(1 + (int)(wgt_random(&s) % 70),
                                         1 + (int)(wgt_random(&s) % 20), '@');
-        struct wg_rect r = {(int)(wgt_random(&s) % 30) - 8,
-                            (int)(wgt_random(&s) % 12) - 4,
-                            (int)(wgt_random(&s) % 80) - 2,
-                            (int)(wgt_random(&s) % 24) - 2};
+        struct wg_rect r = {
+            (int)(wgt_random(&s) % 30) - 8, (int)(wgt_random(&s) % 12) - 4,
+            (int)(wgt_random(&s) % 80) - 2, (int)(wgt_random(&s) % 24) - 2};
         if (i % 5 == 0) {
             r = (struct wg_rect){0, 0, c.w, c.h};
         }

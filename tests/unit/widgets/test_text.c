@@ -1,6 +1,6 @@
 /* Characters: UTF-8 there and back, widths, cutting. */
-#include "wg_test.h"
 #include "wg_priv.h"
+#include "wg_test.h"
 
 #include <math.h>
 
@@ -23,8 +23,15 @@ static void every_code_point_comes_back(void **state)
 static void broken_bytes_give_one_sign_each(void **state)
 {
     static const char *const bad[] = {
-        "\xff", "\xc0\x80", "\x80", "\xe2\x82", "\xf0\x9f\x98",
-        "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80", "\xc3",
+        "\xff",
+        "\xc0\x80",
+        "\x80",
+        "\xe2\x82",
+        "\xf0\x9f\x98",
+        "\xed\xa0\x80",
+        "\xf4\x90\x80\x80",
+        "\xe0\x80\x80",
+        "\xc3",
     };
 
     (void)state;
@@ -80,8 +87,8 @@ static void cutting_keeps_both_ends_or_the_front(void **state)
 /* Whatever the text, the width and the buffer: within both, and whole. */
 static void cutting_never_exceeds(void **state)
 {
-    static const char *const piece[] = {"a", "\u00e9", "\u0301", "\u5c64",
-                                        "\U0001f600", "\xff", " "};
+    static const char *const piece[] = {
+        "a", "\u00e9", "\u0301", "\u5c64", "\U0001f600", "\xff", " "};
     unsigned r = 7;
 
     (void)state;
@@ -94,8 +101,7 @@ static void cutting_never_exceeds(void **state)
         size_t cap = 1 + wgt_random(&r) % sizeof out;
         wg_cut(out, cap, s, w, i & 1);
         assert_true(strlen(out) < cap);
-        assert_true(wg_width(out) <= (w < 0 ? 0 : w) ||
-                    wg_width(s) <= w);
+        assert_true(wg_width(out) <= (w < 0 ? 0 : w) || wg_width(s) <= w);
     }
 }
 

@@ -1,13 +1,12 @@
 /* Themes: every role looks like something in every theme and tier, what colour
  * says is said without it too, and the scales run evenly. */
-#include "wg_test.h"
 #include "wg_priv.h"
+#include "wg_test.h"
 
 #include <math.h>
 
-static const enum wg_colors tiers[] = {WG_COLORS_NONE, WG_COLORS_8,
-                                       WG_COLORS_16, WG_COLORS_256,
-                                       WG_COLORS_TRUE};
+static const enum wg_colors tiers[] = {
+    WG_COLORS_NONE, WG_COLORS_8, WG_COLORS_16, WG_COLORS_256, WG_COLORS_TRUE};
 static const int limits[] = {0, 8, 16, 256, 1 << 24};
 
 static void looks_stay_within_their_tier(void **state)
@@ -88,8 +87,11 @@ static void text_is_legible(void **state)
     static const struct {
         const char *name;
         int ground;
-    } themes[] = {{"dark", 0x1e1e2e}, {"dark", 0}, {"light", 0xffffff},
-                  {"light", 0xf5f0e6}, {"high-contrast", 0x000000}};
+    } themes[] = {{"dark", 0x1e1e2e},
+                  {"dark", 0},
+                  {"light", 0xffffff},
+                  {"light", 0xf5f0e6},
+                  {"high-contrast", 0x000000}};
 
     (void)state;
     for (int k = 0; k < 5; k++) {
@@ -99,8 +101,7 @@ static void text_is_legible(void **state)
                                                 WG_COLORS_TRUE, &cell);
             /* lines and pictures may be fainter than words */
             bool line = fg == WG_AXIS || fg == WG_FRAME || fg == WG_SPARK ||
-                        fg == WG_BAR || fg == WG_BAR_ALT ||
-                        fg == WG_TAB_ACTIVE;
+                        fg == WG_BAR || fg == WG_BAR_ALT || fg == WG_TAB_ACTIVE;
             double least = line ? (fg == WG_TAB_ACTIVE ? 1 : 2.4) : 4.5;
             if (look.fg >= 0 && contrast(look.fg, themes[k].ground) < least) {
                 fail_msg("%s: role %d has contrast %.2f", themes[k].name, fg,
