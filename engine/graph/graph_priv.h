@@ -195,9 +195,11 @@ bd_status bd_graph_window(const struct bd_octx *c, struct bd_window *w,
                           const struct bd_tensor *x, const int64_t *kernel);
 
 /* The rows, file by file; each ends with a NULL name. */
+extern const struct bd_op bd_graph_ops_attention[];
 extern const struct bd_op bd_graph_ops_binary[];
 extern const struct bd_op bd_graph_ops_conv[];
 extern const struct bd_op bd_graph_ops_convt[];
+extern const struct bd_op bd_graph_ops_einsum[];
 extern const struct bd_op bd_graph_ops_index[];
 extern const struct bd_op bd_graph_ops_matmul[];
 extern const struct bd_op bd_graph_ops_move[];
@@ -207,6 +209,7 @@ extern const struct bd_op bd_graph_ops_pool[];
 extern const struct bd_op bd_graph_ops_quantize[];
 extern const struct bd_op bd_graph_ops_reduce[];
 extern const struct bd_op bd_graph_ops_resize[];
+extern const struct bd_op bd_graph_ops_rnn[];
 extern const struct bd_op bd_graph_ops_shape[];
 extern const struct bd_op bd_graph_ops_softmax[];
 extern const struct bd_op bd_graph_ops_unary[];
