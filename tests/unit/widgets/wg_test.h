@@ -5,13 +5,14 @@
 
 #include "wg.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 /* The picture must be exactly `want`; a difference is printed as a picture. */
 static inline void wgt_shows(const struct wg_canvas *c, const char *want)
