@@ -430,7 +430,7 @@ void ui_do(struct ui *ui, enum ui_action a, int count)
  * the time it takes to type, it was a count: the screen before comes back
  * and the motion happens there.  Scripts have no time: there each word is a
  * sequence of its own (script.c clears the count between words). */
-#define COUNT_NS 600000000LL
+#define COUNT_NS 250000000LL
 
 static bool is_motion(int key)
 {
