@@ -6,6 +6,7 @@
  *   acts.c     the error of quantizing one layer's input
  *   lockstep.c float and quantized side by side, for errors at the outputs
  *   live.c     what runs on lanes, what comes back, how fresh it is
+ *   live_layer.c  the jobs of one layer
  *   view.c     the same as the screen asks for it
  *   edit.c     the verbs that change the configuration
  *   history.c  undo

@@ -101,7 +101,7 @@ static void a_sidecar_proposes(void **state)
     struct bd_session_opts o = {.model = b->model, .limit = 20,
                                 .no_state = true};
     sidecar(b, "{\"schema\": \"bitdial.model/1\", \"data\": "
-               "\"synth:glyphs\", \"input\": {\"preprocess\": \"cifar10\"}}");
+               "\"synth:glyphs\", \"input\": {\"preset\": \"cifar10\"}}");
     struct bd_session *s = open_session(&o);
     assert_null(bd_session_why_no_accuracy(s));
     assert_string_equal(bd_data_name(bd_session_data(s)), "synth:glyphs");
