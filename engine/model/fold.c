@@ -293,13 +293,14 @@ static bool try_fold(struct fold *f)
     while (r < nrows && strcmp(rows[r].op, f->n->op) != 0)
         r++;
     bool constant = r == 0;
+    const struct bd_tensor *first = constant ? NULL : arg(f, 0);
     if (r == nrows || f->n->nout < 1 || f->n->out[0] < 0 ||
-        (!constant && !arg(f, 0)))
+        (!constant && !first))
         return false;
     for (int i = 0; i < f->n->nin; i++)
         if (arg(f, i) && !known(arg(f, i)))
             return false;
-    f->out = constant ? (struct bd_tensor){0} : *arg(f, 0);
+    f->out = first ? *first : (struct bd_tensor){0};
     int64_t count;
     return rows[r].fold(f) &&
            bd_shape_check(&count, f->out.dim, f->out.rank, NULL) == BD_OK;
