@@ -381,15 +381,21 @@ static bool same(const struct wg_cell *a, const struct wg_cell *b)
            a->bg == b->bg;
 }
 
+static bool same_size(const struct wg_canvas *a, const struct wg_canvas *b)
+{
+    return a->w == b->w && a->h == b->h;
+}
+
 /* Brings t->next to c, folded to what the terminal can show. */
 static bool prepare_next(struct wg_term *t, const struct wg_canvas *c)
 {
-    if ((t->next.w != c->w || t->next.h != c->h) &&
-        (!wg_canvas_resize(&t->next, c->w, c->h) ||
-         !wg_canvas_resize(&t->shown, c->w, c->h))) {
-        return false;
+    if (!same_size(&t->shown, c)) {
+        t->all = true;
+        if (!wg_canvas_resize(&t->shown, c->w, c->h)) {
+            return false;
+        }
     }
-    if (t->shown.w != c->w || t->shown.h != c->h) {
+    if (!same_size(&t->next, c) && !wg_canvas_resize(&t->next, c->w, c->h)) {
         return false;
     }
     memcpy(t->next.cell, c->cell,
@@ -432,14 +438,11 @@ static void place_cursor(struct wg_term *t, const struct wg_canvas *c)
 
 void wg_term_show(struct wg_term *t, const struct wg_canvas *c)
 {
-    int w = t->next.w, h = t->next.h;
-
     if (!prepare_next(t, c)) {
-        t->all = true;
+        t->all = true; /* no memory: the old picture stays until there is */
         return;
     }
-    if (t->all || w != c->w || h != c->h) {
-        t->all = true;
+    if (t->all) {
         erase(); /* in memory only: cells beyond the canvas */
     }
     send_changes(t);

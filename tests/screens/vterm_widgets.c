@@ -508,6 +508,33 @@ static void lost_paste_bracket_locks_nobody_out(void **state)
     assert_int_equal(finish(m), 0);
 }
 
+/* Any bytes at all, those that have a meaning here left out: afterwards the
+ * program lives and reads keys. */
+static void noise_does_no_harm(void **state)
+{
+    static const char *const piece[] = {
+        "\033[", "\033[<", "\033[200~", "\033[201~", "\033O", "1;5", "\033[M"};
+    struct terminal *m = start(NULL, &dark);
+    unsigned r = 1;
+
+    (void)state;
+    await(m, "[ready]");
+    for (int i = 0; i < 4000; i++) {
+        char byte[2] = {0};
+        r = r * 1664525u + 1013904223u;
+        byte[0] = (char)(r >> 24);
+        bool meant = byte[0] == 26 || strchr("qXALRC", byte[0]);
+        type(m, r >> 16 & 7 ? (meant ? "." : byte) : piece[(r >> 8) % 7]);
+        pump(m, 0);
+    }
+    type(m, "\033[201~\033[201~");
+    pump(m, 300);
+    type(m, "z");
+    await(m, "[key z]");
+    type(m, "q");
+    assert_int_equal(finish(m), 0);
+}
+
 static void only_changes_are_sent(void **state)
 {
     struct terminal *m = start(NULL, &dark);
@@ -657,6 +684,7 @@ int main(void)
         cmocka_unit_test(colours_by_tier),
         cmocka_unit_test(keys_arrive),
         cmocka_unit_test(lost_paste_bracket_locks_nobody_out),
+        cmocka_unit_test(noise_does_no_harm),
         cmocka_unit_test(only_changes_are_sent),
         cmocka_unit_test(any_size_at_any_moment),
         cmocka_unit_test(every_way_out_restores),
