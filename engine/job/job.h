@@ -30,9 +30,10 @@ struct bd_pool;
 bd_status bd_pool_new(struct bd_pool **out, int threads, struct bd_err *err);
 void bd_pool_free(struct bd_pool *p);
 int bd_pool_threads(const struct bd_pool *p);
-/* Not from inside fn of the same pool.  Calls fn(arg, index, worker) for every index in [0, n), each once, in any
+/* Calls fn(arg, index, worker) for every index in [0, n), each once, in any
  * order over workers [0, threads); returns when all are done.  A fn that
- * returns false stops the hand-out of further indices. */
+ * returns false stops the hand-out of further indices.  Never called from
+ * inside a fn of the same pool. */
 typedef bool bd_pool_fn(void *arg, int64_t index, int worker);
 void bd_pool_for(struct bd_pool *p, int64_t n, bd_pool_fn *fn, void *arg);
 

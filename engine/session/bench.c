@@ -8,6 +8,7 @@
  * readers on other threads look at the flag first. */
 #include "session/session_priv.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -260,15 +261,29 @@ static void chunk_done(void *arg, int64_t first, int64_t n, const float *out)
     }
 }
 
+/* A network that ends in Softmax gives probabilities.  Their logarithm is
+ * what loss and KL take for logits: softmax(log p) = p. */
+static bool ends_in_softmax(const struct bd_model *m)
+{
+    int node = m->value[m->output[0]].producer;
+    return node >= 0 && strcmp(m->node[node].op, "Softmax") == 0;
+}
+
 static bd_status run_all(struct bd_bench *b, struct tally *t,
                          const struct bd_qlayer *q, float *logits,
                          struct bd_err *err)
 {
     struct bd_runner_run run = {.q = q, .chunk = chunk_done, .arg = t};
+    bool probabilities = ends_in_softmax(b->o.m);
     t->b = b;
     t->sum.total = b->o.images;
     t->posted_ns = bd_now_ns();
-    return bd_runner_run(b->runner, &run, logits, t->ctl, err);
+    t->loss = probabilities ? NAN : 0; /* of a part: not known */
+    bd_status st = bd_runner_run(b->runner, &run, logits, t->ctl, err);
+    size_t n = (size_t)(b->o.images * b->outputs);
+    for (size_t i = 0; probabilities && st == BD_OK && i < n; i++)
+        logits[i] = logf(fmaxf(logits[i], FLT_MIN));
+    return st;
 }
 
 /* ------------------------------------------------------------------ float */

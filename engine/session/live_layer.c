@@ -41,9 +41,16 @@ struct bd_live_order *bd_live_order_new(struct bd_session *s, int layer,
 
 /* ------------------------------------------------------ weights of a layer */
 
+/* Two kinds of answer: the index's, which prices a scalar grid in
+ * microseconds and knows its squared error only; and the fit's, from a pass
+ * over the weights.  The first comes as a partial result when the second
+ * takes a moment. */
 struct w_answer {
     struct bd_fits *fits;
-    const struct bd_fit *fit; /* NULL: the layer is in float */
+    const struct bd_fit *fit; /* NULL: in float, or from the index */
+    bool from_index;
+    uint64_t digest;
+    struct bd_error_stats err; /* from_index: mse and what follows from it */
 };
 
 static void w_free(void *p)
@@ -51,6 +58,41 @@ static void w_free(void *p)
     struct w_answer *a = p;
     bd_fits_unref(a->fits, a->fit);
     bd_free(a);
+}
+
+/* Squared error through the index, for grids it can judge in no time. */
+static bool ask_index(struct bd_error_stats *e, const struct bd_fits *f,
+                      const struct bd_basic *b, int layer,
+                      const struct bd_tensorcfg *t)
+{
+    struct bd_weights w = bd_fits_weights(f, layer);
+    double err2, clip;
+    /* A clip search tries a hundred grids; wide ones take too long. */
+    if (!b || !b->index || t->bits > (t->clip == BD_CLIP_MSE ? 8 : 12))
+        return false;
+    w.index = b->index;
+    if (!bd_calib_index_error(&err2, &clip, &w, t))
+        return false;
+    double n = b->stats.n > 0 ? (double)b->stats.n : 1;
+    *e = (struct bd_error_stats){.mse = err2 / n, .peak = b->stats.absmax,
+                                 .clip = clip, .n = b->stats.n};
+    e->psnr_db = bd_psnr_db(e->peak, e->mse);
+    e->sqnr_db = bd_sqnr_db(b->stats.sumsq / n, e->mse);
+    return true;
+}
+
+/* Between the index and the full pass. */
+static void post_index(const struct bd_live_order *o, const struct bd_basic *b,
+                       struct bd_ctl *ctl)
+{
+    struct w_answer *a = bd_calloc(1, sizeof *a);
+    if (!a)
+        return;
+    a->fits = o->fits;
+    a->from_index = ask_index(&a->err, o->fits, b, o->layer, &o->t);
+    a->digest = bd_tensorcfg_digest(&o->t);
+    if (!a->from_index || !bd_ctl_post(ctl, a))
+        w_free(a);
 }
 
 static bd_status w_run(void **result, void *arg, struct bd_ctl *ctl,
@@ -65,6 +107,7 @@ static bd_status w_run(void **result, void *arg, struct bd_ctl *ctl,
     bd_status st = bd_fits_basic(&basic, o->fits, o->layer, ctl, err);
     if (st == BD_OK && !bd_session_is_float(&o->t)) {
         struct bd_fit_ask ask = {o->layer, &o->t};
+        post_index(o, basic, ctl);
         st = bd_fits_get(&a->fit, o->fits, ask, ctl, err);
     }
     if (st == BD_OK)
@@ -86,40 +129,38 @@ static void show_fit(struct bd_session *s, int layer, const struct bd_fit *fit)
     l->failed = false;
 }
 
+/* The members the index does not know keep what they showed before. */
+static void show_index(struct bd_layer_live *l, const struct bd_error_stats *e,
+                       uint64_t digest)
+{
+    l->w.mse = e->mse;
+    l->w.psnr_db = e->psnr_db;
+    l->w.sqnr_db = e->sqnr_db;
+    l->w.peak = e->peak;
+    l->w.clip = e->clip;
+    l->w.n = e->n;
+    l->have_w = true;
+    l->w_full = false;
+    l->w_digest = digest;
+}
+
 void bd_live_accept_w(struct bd_session *s, struct bd_done *d, int layer)
 {
     struct w_answer *a = d->result;
+    s->live[layer].failed = false;
     if (a->fit)
         show_fit(s, layer, a->fit);
-    s->live[layer].failed = false;
+    else if (a->from_index)
+        show_index(&s->live[layer], &a->err, a->digest);
     bd_free(a); /* the reference went into the session */
 }
 
-/* PSNR through the index, for grids it can judge in no time. */
-static bool answer_at_once(struct bd_session *s, int layer,
+static void answer_at_once(struct bd_session *s, int layer,
                            const struct bd_tensorcfg *t)
 {
-    struct bd_layer_live *l = &s->live[layer];
-    const struct bd_basic *b = bd_fits_peek_basic(s->fits, layer);
-    struct bd_weights w = bd_fits_weights(s->fits, layer);
-    double err2, clip, n;
-    /* A clip search tries a hundred grids; wide ones go to the lane. */
-    if (!b || !b->index || t->bits > (t->clip == BD_CLIP_MSE ? 8 : 12))
-        return false;
-    w.index = b->index;
-    if (!bd_calib_index_error(&err2, &clip, &w, t))
-        return false;
-    n = (double)b->stats.n;
-    l->w.mse = n > 0 ? err2 / n : 0;
-    l->w.peak = b->stats.absmax;
-    l->w.psnr_db = bd_psnr_db(l->w.peak, l->w.mse);
-    l->w.sqnr_db = bd_sqnr_db(n > 0 ? b->stats.sumsq / n : 0, l->w.mse);
-    l->w.clip = clip;
-    l->w.n = b->stats.n;
-    l->have_w = true;
-    l->w_full = false;
-    l->w_digest = bd_tensorcfg_digest(t);
-    return true;
+    struct bd_error_stats e;
+    if (ask_index(&e, s->fits, bd_fits_peek_basic(s->fits, layer), layer, t))
+        show_index(&s->live[layer], &e, bd_tensorcfg_digest(t));
 }
 
 void bd_live_ask_w(struct bd_session *s, int layer, int64_t until_ns)
@@ -214,7 +255,8 @@ static void one_channel(struct bd_channel_view *v, const struct bd_weights *w,
     v->mse = n > 0 ? err2 / (double)n : 0;
 }
 
-static bd_status channels(struct bd_chan_answer *a, const struct bd_live_order *o,
+static bd_status channels(struct bd_chan_answer *a,
+                          const struct bd_live_order *o,
                           struct bd_ctl *ctl, struct bd_err *err)
 {
     struct bd_weights w = bd_fits_weights(o->fits, o->layer);

@@ -22,7 +22,7 @@ static void set_why_err(struct bd_session *s, const struct bd_err *e)
              e->msg);
 }
 
-/* ----------------------------------------------------------------- the model */
+/* ------------------------------------------------------------ the model */
 
 static bd_status open_model(struct bd_session *s, struct bd_sidecar *side,
                             const struct bd_session_opts *o,
@@ -62,7 +62,7 @@ static void open_plan(struct bd_session *s)
         set_why_err(s, &e);
 }
 
-/* ------------------------------------------------------------------ the data */
+/* ------------------------------------------------------------- the data */
 
 /* Batch-1 input as [n, c, h, w]; absent dimensions 1. */
 static void input_dims(const struct bd_session *s, int64_t dim[4])
@@ -246,7 +246,7 @@ static bd_status open_cfg(struct bd_session *s,
     return st;
 }
 
-/* ------------------------------------------------------------ open and close */
+/* ------------------------------------------------------- open and close */
 
 static bd_status open_machinery(struct bd_session *s, int threads,
                                 struct bd_err *err)
