@@ -92,17 +92,24 @@ static int find_const(struct bd_arch_ctx *c, const char *name,
 }
 
 /* He initialisation keeps the variance of a ReLU network from layer to
- * layer: normal numbers of variance 2 / (inputs of one output). */
+ * layer: normal numbers of variance 2 / (inputs of one output).  SPREAD then
+ * scales each output channel by a factor of its own between 1/8 and 8.  The
+ * BatchNorm behind makes that harmless, and training keeps much of it: the
+ * wide differences between depthwise filters that real networks have. */
 static void draw(struct bd_tensor *t, enum bd_arch_init init,
                  struct bd_rng rng)
 {
     int64_t n = bd_tensor_count(t);
-    double fan = t->rank ? (double)n / (double)t->dim[0] : 1.0;
+    double fan = t->rank ? (double)n / (double)t->dim[0] : 1.0, scale = 1.0;
     double std = sqrt(2.0 / fan);
-    for (int64_t k = 0; k < n; k++)
-        t->f[k] = init == BD_INIT_HE    ? (float)(std * bd_rng_normal(&rng))
-                  : init == BD_INIT_ONE ? 1.0f
-                                        : 0.0f;
+    for (int64_t k = 0; k < n; k++) {
+        if (init == BD_INIT_SPREAD && k % (int64_t)fan == 0)
+            scale = exp2(6.0 * bd_rng_unit(&rng) - 3.0);
+        t->f[k] = init == BD_INIT_ONE    ? 1.0f
+                  : init == BD_INIT_ZERO ? 0.0f
+                                         : (float)(scale * std *
+                                                   bd_rng_normal(&rng));
+    }
 }
 
 static int draw_const(struct bd_arch_ctx *c, const char *name,
@@ -190,7 +197,9 @@ int bd_arch_conv(struct bd_arch_ctx *c, int x, const char *name,
         {.name = "pads", .kind = BD_ATTR_INTS, .n = 4, .ints = pads},
         {.name = "strides", .kind = BD_ATTR_INTS, .n = 2, .ints = strides},
     };
-    int in[] = {x, bd_arch_const(c, weight, &shape, BD_INIT_HE)};
+    bool depthwise = k->group > 1 && k->group == k->in;
+    int in[] = {x, bd_arch_const(c, weight, &shape,
+                                 depthwise ? BD_INIT_SPREAD : BD_INIT_HE)};
     struct bd_node n = {.op = "Conv", .name = name, .in = in, .nin = 2,
                         .attr = attr, .nattr = sizeof attr / sizeof *attr};
     return node(c, &n);

@@ -13,7 +13,7 @@ enum bd_arch_mode {
     BD_ARCH_DRAW   /* tensors are drawn from the seed */
 };
 
-enum bd_arch_init { BD_INIT_HE, BD_INIT_ONE, BD_INIT_ZERO };
+enum bd_arch_init { BD_INIT_HE, BD_INIT_SPREAD, BD_INIT_ONE, BD_INIT_ZERO };
 
 struct bd_arch_ctx {
     struct bd_builder *b;
