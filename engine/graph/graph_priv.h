@@ -127,7 +127,7 @@ bd_status bd_graph_workers(struct bd_exec *e, const struct bd_pool *pool,
                            struct bd_err *err);
 void bd_graph_grad_free(struct bd_exec *e);
 
-/* ------------------------------------------------------ helpers of operators */
+/* ---------------------------------------------------- helpers of operators */
 const struct bd_op *bd_graph_op(const char *name); /* NULL: unknown */
 
 /* The error sentence opened by the node's name and operator. */

@@ -210,37 +210,46 @@ static void pair_up(struct pairing *p, const struct bd_tensor *y,
     }
 }
 
-static void one_row(struct bd_tensor *y, int64_t at, const struct bd_tensor *a,
-                    const struct bd_tensor *b, const struct row *r,
-                    const struct binary *f, const int64_t from[2])
+struct combination {
+    struct bd_tensor *y;
+    const struct bd_tensor *a, *b;
+    const struct binary *f;
+    struct row row;
+    int64_t at[3]; /* where the row begins in y, a and b */
+};
+
+static void one_row(const struct combination *c)
 {
+    const struct bd_tensor *a = c->a, *b = c->b;
+    const int64_t *at = c->at;
     if (a->i)
-        f->whole(y->i + at, a->i + from[0], b->i + from[1], r);
-    else if (f->truth)
-        f->test(y->i + at, a->f + from[0], b->f + from[1], r);
+        c->f->whole(c->y->i + at[0], a->i + at[1], b->i + at[2], &c->row);
+    else if (c->f->truth)
+        c->f->test(c->y->i + at[0], a->f + at[1], b->f + at[2], &c->row);
     else
-        f->real(y->f + at, a->f + from[0], b->f + from[1], r);
+        c->f->real(c->y->f + at[0], a->f + at[1], b->f + at[2], &c->row);
 }
 
 static void combine(struct bd_tensor *y, const struct bd_tensor *a,
                     const struct bd_tensor *b, const struct binary *f)
 {
     struct pairing p;
-    int64_t at[BD_MAX_RANK] = {0}, from[2] = {0}, total = bd_tensor_count(y);
+    int64_t step[BD_MAX_RANK] = {0}, total = bd_tensor_count(y);
     pair_up(&p, y, a, b);
     int last = p.rank - 1;
-    struct row r = {.n = p.dim[last], .sa = p.sa[last], .sb = p.sb[last],
-                    .u64 = a->type == BD_U64};
-    for (int64_t done = 0; done < total; done += r.n) {
-        one_row(y, done, a, b, &r, f, from);
+    struct combination c = {.y = y, .a = a, .b = b, .f = f};
+    c.row = (struct row){.n = p.dim[last], .sa = p.sa[last],
+                         .sb = p.sb[last], .u64 = a->type == BD_U64};
+    for (; c.at[0] < total; c.at[0] += c.row.n) {
+        one_row(&c);
         for (int k = last - 1; k >= 0; k--) {
-            from[0] += p.sa[k];
-            from[1] += p.sb[k];
-            if (++at[k] < p.dim[k])
+            c.at[1] += p.sa[k];
+            c.at[2] += p.sb[k];
+            if (++step[k] < p.dim[k])
                 break;
-            from[0] -= p.sa[k] * p.dim[k];
-            from[1] -= p.sb[k] * p.dim[k];
-            at[k] = 0;
+            c.at[1] -= p.sa[k] * p.dim[k];
+            c.at[2] -= p.sb[k] * p.dim[k];
+            step[k] = 0;
         }
     }
     for (int64_t k = 0; y->i && !f->truth && k < total; k++)

@@ -163,10 +163,12 @@ static void affine(float *y, const float *m, const float *x, const float *bias,
 }
 
 /* The hidden gate of GRU sees the state after the reset: either the state is
- * scaled before the product or the product after. */
-static void apply_reset(const struct rnn *p, const float *gate, float *rgate,
-                        const float *h, const float *rw, const float *rb)
+ * scaled before the product or the product after.  gate is followed by
+ * rgate; rw, rb: recurrent weights and biases (NULL = none). */
+static void apply_reset(const struct rnn *p, float *gate, const float *h,
+                        const float *rw, const float *rb)
 {
+    float *rgate = gate + 3 * p->h;
     const float *r = gate + p->h, *rr = rgate + p->h;
     for (int64_t k = 0; k < p->h; k++) {
         double s = rb ? (double)rb[2 * p->h + k] : 0;
@@ -205,7 +207,7 @@ static void one_step(const struct bd_octx *c, const float *x, float *h,
     affine(gate, w, x, b, (int64_t[]){g, p->in});
     affine(rgate, r, h, b ? b + g : NULL, (int64_t[]){g, p->h});
     if (p->kind == &gru)
-        apply_reset(p, gate, rgate, h, r, b ? b + g : NULL);
+        apply_reset(p, gate, h, r, b ? b + g : NULL);
     p->kind->cell(p, h, cell, gate, rgate);
 }
 

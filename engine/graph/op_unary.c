@@ -270,8 +270,11 @@ static bool back_clip_piece(void *arg, int64_t i, int worker)
     float *dx = s->c->din[0], lo = (float)p->lo, hi = (float)p->hi;
     int64_t end = (i + 1) * s->piece < s->n ? (i + 1) * s->piece : s->n;
     (void)worker;
-    for (int64_t k = i * s->piece; k < end; k++)
-        dx[k] = x[k] > lo && x[k] < hi ? dy[k] : 0;
+    for (int64_t k = i * s->piece; k < end; k++) {
+        float d = dy[k]; /* read always, or it is no vector code */
+        d = x[k] > lo ? d : 0;
+        dx[k] = x[k] < hi ? d : 0;
+    }
     return true;
 }
 
@@ -289,8 +292,10 @@ static bool back_relu_piece(void *arg, int64_t i, int worker)
     float *dx = s->c->din[0];
     int64_t end = (i + 1) * s->piece < s->n ? (i + 1) * s->piece : s->n;
     (void)worker;
-    for (int64_t k = i * s->piece; k < end; k++)
-        dx[k] = x[k] > 0 ? dy[k] : 0;
+    for (int64_t k = i * s->piece; k < end; k++) {
+        float d = dy[k]; /* read always, or it is no vector code */
+        dx[k] = x[k] > 0 ? d : 0;
+    }
     return true;
 }
 
