@@ -43,6 +43,15 @@ static void core(double *q, const double *z, size_t n,
         q[i] = (code_of(z[i], p, top) - p->zero) * p->scale;
 }
 
+static void apply(float *y, const float *x, size_t n,
+                  const struct bd_qparam *p)
+{
+    struct bd_quant_steps s = {1 / p->scale, -p->zero, top_of(p) - p->zero,
+                               p->scale};
+
+    bd_quant_fast_steps(y, x, n, p, &s);
+}
+
 static size_t levels(double *out, size_t cap, const struct bd_qparam *p)
 {
     long top = lrint(top_of(p));
@@ -99,7 +108,7 @@ const struct bd_quantizer bd_quant_affine = {
     .core = core,
     .levels = levels,
     .cuts = cuts,
-    .apply = bd_quant_apply,
+    .apply = apply,
     .grad = grad,
     .codes = codes,
     .side_bits = 48, /* scale and a 16-bit zero point */

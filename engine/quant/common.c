@@ -108,22 +108,39 @@ void bd_quant_project(double *y, const double *x, size_t n,
     }
 }
 
-void bd_quant_apply(float *y, const float *x, size_t n,
-                    const struct bd_qparam *p)
+static void apply_ready(float *y, const float *x, size_t n,
+                        const struct ready *r)
 {
     double v[BD_QUANT_BLOCK];
-    struct ready r;
 
-    make_ready(&r, p);
     for (size_t i = 0; i < n; i += BD_QUANT_BLOCK) {
         size_t m = n - i < BD_QUANT_BLOCK ? n - i : BD_QUANT_BLOCK;
 
         for (size_t k = 0; k < m; k++)
             v[k] = (double)x[i + k];
-        block(v, v, m, &r, p->map_back);
+        block(v, v, m, r, r->p->map_back);
         for (size_t k = 0; k < m; k++)
             y[i + k] = (float)v[k];
     }
+}
+
+void bd_quant_apply_plain(float *y, const float *x, size_t n,
+                          const struct bd_qparam *p)
+{
+    struct ready r;
+
+    make_ready(&r, p);
+    apply_ready(y, x, n, &r);
+}
+
+void bd_quant_apply(float *y, const float *x, size_t n,
+                    const struct bd_qparam *p)
+{
+    struct ready r;
+
+    make_ready(&r, p);
+    if (!p->q->mags || !bd_quant_fast_mags(y, x, n, p, &r.g))
+        apply_ready(y, x, n, &r);
 }
 
 /* --------------------------------------------------------- gradients */

@@ -35,6 +35,15 @@ static void core(double *q, const double *z, size_t n,
         q[i] = code_of(z[i], top, clip) / top * clip;
 }
 
+static void apply(float *y, const float *x, size_t n,
+                  const struct bd_qparam *p)
+{
+    double top = top_of(p);
+    struct bd_quant_steps s = {top / (p->clip + 1e-6), 0, top, p->clip / top};
+
+    bd_quant_apply_steps(y, x, n, p, &s);
+}
+
 static size_t levels(double *out, size_t cap, const struct bd_qparam *p)
 {
     long top = lrint(top_of(p));
@@ -95,7 +104,7 @@ const struct bd_quantizer bd_quant_pact = {
     .core = core,
     .levels = levels,
     .cuts = cuts,
-    .apply = bd_quant_apply,
+    .apply = apply,
     .grad = grad,
     .codes = codes,
     .side_bits = 32, /* clip */

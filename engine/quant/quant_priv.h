@@ -18,7 +18,8 @@ extern const struct bd_quantizer bd_quant_uniform, bd_quant_affine,
 
 enum {
     BD_QUANT_BLOCK = 256, /* values per step; four such arrays sit in cache */
-    BD_QUANT_SMALL = 256  /* most levels of a non-uniform magnitude set */
+    BD_QUANT_SMALL = 256, /* most levels of a non-uniform magnitude set */
+    BD_QUANT_WORTH = 1024 /* values from which preparing a fast loop pays */
 };
 
 /* Round half to even for |v| < 2^51, without a library call: adding 1.5*2^52
@@ -70,6 +71,9 @@ bd_status bd_quant_fit(struct bd_qparam *p, const float *x, size_t n,
                        struct bd_err *err);
 void bd_quant_apply(float *y, const float *x, size_t n,
                     const struct bd_qparam *p);
+/* The same by definition, block by block in double. */
+void bd_quant_apply_plain(float *y, const float *x, size_t n,
+                          const struct bd_qparam *p);
 double bd_quant_grad_rcf(float *dx, const float *dy, const float *x, size_t n,
                          const struct bd_qparam *p);
 /* Passes every gradient through; no clip to learn. */
@@ -97,6 +101,23 @@ void bd_quant_mags_codes(int32_t *out, const float *x, size_t n,
 size_t bd_quant_mags_levels(double *out, size_t cap,
                             const struct bd_qparam *p);
 size_t bd_quant_mags_cuts(double *out, size_t cap, const struct bd_qparam *p);
+
+/* fast.c: code = rint(clamp(x * inv, lo, hi)), y = code * scale. */
+struct bd_quant_steps {
+    double inv, lo, hi, scale;
+};
+/* For rows whose levels are code / hi * clip ... */
+void bd_quant_apply_steps(float *y, const float *x, size_t n,
+                          const struct bd_qparam *p,
+                          const struct bd_quant_steps *s);
+/* ... and for those that are code * scale by definition. */
+void bd_quant_fast_steps(float *y, const float *x, size_t n,
+                         const struct bd_qparam *p,
+                         const struct bd_quant_steps *s);
+/* false: nothing done, take the plain way. */
+bool bd_quant_fast_mags(float *y, const float *x, size_t n,
+                        const struct bd_qparam *p,
+                        const struct bd_quant_mags *g);
 
 /* The additive family at k bits per term (0 = all bits in one term). */
 bd_status bd_quant_additive_refit(struct bd_qparam *p,

@@ -35,6 +35,16 @@ static bd_status refit(struct bd_qparam *p, const struct bd_moments *m,
     return s;
 }
 
+static void apply(float *y, const float *x, size_t n,
+                  const struct bd_qparam *p)
+{
+    double top = steps_of(p);
+    struct bd_quant_steps s = {top / p->clip, p->is_signed ? -top : 0, top,
+                               p->clip / top};
+
+    bd_quant_apply_steps(y, x, n, p, &s);
+}
+
 static size_t levels(double *out, size_t cap, const struct bd_qparam *p)
 {
     long top = lrint(steps_of(p)), lo = p->is_signed ? -top : 0;
@@ -87,7 +97,7 @@ const struct bd_quantizer bd_quant_uniform = {
     .core = core,
     .levels = levels,
     .cuts = cuts,
-    .apply = bd_quant_apply,
+    .apply = apply,
     .grad = bd_quant_grad_rcf,
     .codes = codes,
     .side_bits = 32, /* step */

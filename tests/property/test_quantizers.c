@@ -242,6 +242,42 @@ static void in_place(struct use *u)
     assert_memory_equal(y, u->x, sizeof(y));
 }
 
+static void same_bits(struct use *u)
+{
+    float y[N], one;
+
+    u->q->apply(y, u->x, N, &u->p);
+    for (int i = 0; i < N; i++) {
+        u->q->apply(&one, &u->x[i], 1, &u->p);
+        assert_memory_equal(&one, &y[i], sizeof(one));
+    }
+}
+
+/* Long runs take fast loops, single values the definition: same bits, also
+ * on decision points and right beside them, and on exact halves (a clip of
+ * as many units as there are steps). */
+static void long_and_short_agree(struct use *u)
+{
+    struct bd_moments m;
+
+    for (size_t i = 0; i + 1 < u->n && i < 300; i++) {
+        u->x[3 * i] = (float)u->cut[i];
+        u->x[3 * i + 1] = nextafterf((float)u->cut[i], -INFINITY);
+        u->x[3 * i + 2] = nextafterf((float)u->cut[i], INFINITY);
+    }
+    same_bits(u);
+    if (!u->q->refit)
+        return;
+    for (int i = 0; i < N; i++)
+        u->x[i] = (float)(i % 301) - 150 + (i % 4 ? 0.5f : 0);
+    u->x[0] = NAN;
+    u->x[1] = -0.0f;
+    u->p.clip = (1 << (u->is_signed ? u->bits - 1 : u->bits)) - 1;
+    bd_moments_of(&m, u->x, N);
+    if (u->p.clip > 0 && u->q->refit(&u->p, &m, NULL) == BD_OK)
+        same_bits(u);
+}
+
 /* The index prices a grid as its definition does. */
 static void index_is_exact(struct use *u)
 {
@@ -336,6 +372,7 @@ PROPERTY(monotone)
 PROPERTY(odd)
 PROPERTY(codes_agree)
 PROPERTY(in_place)
+PROPERTY(long_and_short_agree)
 PROPERTY(index_is_exact)
 PROPERTY(odd_values)
 PROPERTY(gradients)
@@ -353,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_odd),
         cmocka_unit_test(test_codes_agree),
         cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_long_and_short_agree),
         cmocka_unit_test(test_index_is_exact),
         cmocka_unit_test(test_odd_values),
         cmocka_unit_test(test_gradients),
