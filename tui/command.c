@@ -144,7 +144,9 @@ static bool run_clip(struct ui *ui, const char *args)
         value = 99.9;
     return finish(ui,
                   bd_session_set_clip(ui->s, sel, BD_PART_W,
-                                      (enum bd_clip_rule)rule, (float)value,
+                                      (struct bd_clip_choice){
+                                          (enum bd_clip_rule)rule,
+                                          (float)value},
                                       &err),
                   &err);
 }
@@ -167,7 +169,8 @@ static bool run_grain(struct ui *ui, const char *args)
         group = 128;
     return finish(ui,
                   bd_session_set_grain(ui->s, sel, BD_PART_W,
-                                       (enum bd_grain)grain, (int)group,
+                                       (struct bd_grain_choice){
+                                           (enum bd_grain)grain, (int)group},
                                        &err),
                   &err);
 }
@@ -278,14 +281,14 @@ static void overwrite(struct ui *ui)
     export_to(ui, ui->path, true);
 }
 
-bool ui_export(struct ui *ui)
+bool ui_export(struct ui *ui, bool ask)
 {
     char shown[300];
     if (!ui->path[0]) {
         ui_warn(ui, "no file name; as in :export bits.json");
         return false;
     }
-    if (bd_file_exists(ui->path) && ui->batch) {
+    if (bd_file_exists(ui->path) && !ask) {
         ui_warn(ui, "%s exists; :export! overwrites",
                 bd_text_show(shown, sizeof shown, ui->path, 60));
         return false;
@@ -302,7 +305,7 @@ static bool run_export(struct ui *ui, const char *args)
 {
     if (*args)
         snprintf(ui->path, sizeof ui->path, "%s", args);
-    return ui_export(ui);
+    return ui_export(ui, !ui->batch); /* a script cannot be asked */
 }
 
 static bool run_export_force(struct ui *ui, const char *args)

@@ -25,7 +25,8 @@ static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *c)
     }
     char bits[16];
     ui_fmt_bits(bits, sizeof bits, c);
-    snprintf(out, cap, "%s bits %s per %s, %s clip", bits,
+    snprintf(out, cap, "%s bits %s per %s, %s clip",
+             c->channel ? "mixed" : bits,
              bd_quantizer_at(c->quant)->name, bd_grain_names[c->grain],
              bd_clip_names[c->clip]);
 }
@@ -69,7 +70,8 @@ static double half_range(const struct bd_layer_view *v,
 static bool fill_bins(struct ui *ui, int layer, struct wg_hist *h,
                       int64_t *bins, const struct bd_layer_view *v)
 {
-    if (bd_session_histogram(ui->s, layer, h->lo, h->hi, bins, h->nbins)) {
+    struct bd_bins fine = {h->lo, h->hi, bins, h->nbins};
+    if (bd_session_histogram(ui->s, layer, fine)) {
         h->bins = bins;
         return true;
     }
@@ -89,10 +91,15 @@ static void draw_histogram(struct ui *ui, struct wg_rect r, int layer,
     struct bd_grid_view g;
     bd_session_grid(&g, ui->s, layer, 0);
     double half = half_range(v, &g);
-    /* One bin per column of bars: the widget keeps 7 for labels. */
-    int n = r.w >= 28 ? r.w - 7 : r.w;
+    /* One bin per column of bars (the widget keeps 7 for labels), or per
+     * few columns where a bin would hold too few weights to mean much. */
+    int n = r.w >= 28 ? r.w - 7 : r.w, wide = 1;
     if (n < 8)
         return;
+    while (n / wide > 24 && v->params / (n / wide) < 24)
+        wide++;
+    r.w -= n % wide;
+    n /= wide;
     struct wg_hist h = {.nbins = n < MAX_BINS ? n : MAX_BINS, .lo = -half,
                         .hi = half, .level_at = ui->level,
                         .log_counts = ui->log_counts};

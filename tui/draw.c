@@ -97,7 +97,10 @@ static int draw_accuracy(struct ui *ui, const struct bd_net_view *v, int x)
     char now[64], was[64];
     const char *why = bd_session_why_no_accuracy(ui->s);
     if (why) {
-        struct group g = {{{WG_DIM, "no accuracy"}}, 1};
+        char text[400], cut[400];
+        snprintf(text, sizeof text, "no accuracy: %s", why);
+        wg_cut(cut, sizeof cut, text, ui->frame.head.w - 2 - x, false);
+        struct group g = {{{WG_DIM, cut}}, 1};
         return draw_group(ui, &g, x);
     }
     ui_fmt_top1(now, sizeof now, ui, v->fresh, &v->acc);

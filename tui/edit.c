@@ -150,7 +150,8 @@ static void cycle_clip(struct ui *ui)
         next_clip((enum bd_clip_rule)w->clip, !isnan(l->learned_w));
     float value = rule == BD_CLIP_PERCENTILE ? 99.9f : 0;
     ui_said(ui,
-            bd_session_set_clip(ui->s, sel, BD_PART_W, rule, value, &err),
+            bd_session_set_clip(ui->s, sel, BD_PART_W,
+                                (struct bd_clip_choice){rule, value}, &err),
             &err);
 }
 
@@ -164,7 +165,8 @@ static void cycle_grain(struct ui *ui)
     enum bd_grain grain = (enum bd_grain)((now + 1) % 3);
     int group = grain == BD_GRAIN_GROUP ? 128 : 0;
     ui_said(ui,
-            bd_session_set_grain(ui->s, sel, BD_PART_W, grain, group, &err),
+            bd_session_set_grain(ui->s, sel, BD_PART_W,
+                                 (struct bd_grain_choice){grain, group}, &err),
             &err);
 }
 
@@ -189,7 +191,9 @@ static void nudge_clip(struct ui *ui, double factor)
     }
     ui_said(ui,
             bd_session_set_clip(ui->s, (struct bd_sel){&cur, 1}, BD_PART_W,
-                                BD_CLIP_MANUAL, (float)(now * factor), &err),
+                                (struct bd_clip_choice){
+                                    BD_CLIP_MANUAL, (float)(now * factor)},
+                                &err),
             &err);
 }
 

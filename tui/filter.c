@@ -103,8 +103,8 @@ static bool parse_word(struct ui_term *t, const char *word, char *why,
     }
     if (!f) {
         snprintf(why, cap,
-                 "no field '%.*s'; there are name op method bits abits psnr "
-                 "sqnr kb params marked failed",
+                 "no field '%.*s'; try name op method bits abits psnr sqnr "
+                 "kb params",
                  (int)n, word);
         return false;
     }

@@ -7,8 +7,6 @@
 
 #include "ui.h"
 
-enum { KEY_TAB = 9, KEY_ENTER = 13, KEY_ESC = 27, KEY_CTRL_C = 3 };
-
 static unsigned here(const struct ui *ui)
 {
     return ui_screen_at(ui->screen)->on;
@@ -88,24 +86,66 @@ static const char *help_line(void *arg, int i)
     return ui->line;
 }
 
+static enum wg_role help_role(void *arg, int i)
+{
+    int e = help_entry(arg, i);
+    return e < 0 && e != BLANK ? WG_HEADING : WG_TEXT;
+}
+
 void ui_open_help(struct ui *ui)
 {
     ui_pager_open(ui, "Help", help_count(ui), help_line);
+    ui->pager.role = help_role;
 }
 
 /* ------------------------------------------------------------ log, undo */
+/* Bytes of s that fit w cells, cut behind a blank where there is one. */
+static size_t fits(const char *s, int w)
+{
+    size_t at = 0, blank = 0;
+    for (int x = 0; s[at] && x < w; x++) {
+        if (s[at] == ' ')
+            blank = at + 1;
+        at++;
+        while (((unsigned char)s[at] & 0xc0) == 0x80)
+            at++;
+    }
+    return s[at] && blank ? blank : at;
+}
+
+/* Finds piece `want` of the wrapped log, or counts all pieces (want -1).
+ * Later pieces of a sentence are set in by two. */
+static int log_piece(struct ui *ui, int want)
+{
+    const char *line = NULL;
+    int room = ui->canvas.w - 14, seen = 0;
+    size_t n = bd_session_log(ui->s, 0, &line);
+    for (size_t i = 0; i < n; i++) {
+        bd_session_log(ui->s, i, &line);
+        const char *s = line ? line : "", *indent = "";
+        do {
+            size_t k = fits(s, room > 20 ? room : 20);
+            if (seen++ == want)
+                snprintf(ui->line, sizeof ui->line, "%s%.*s", indent, (int)k,
+                         s);
+            s += k;
+            indent = "  ";
+        } while (*s);
+    }
+    return seen;
+}
+
 static const char *log_line(void *arg, int i)
 {
     struct ui *ui = arg;
-    const char *line = "";
-    bd_session_log(ui->s, (size_t)i, &line);
-    return line ? line : "";
+    ui->line[0] = 0;
+    log_piece(ui, i);
+    return ui->line;
 }
 
 void ui_open_log(struct ui *ui)
 {
-    const char *line;
-    int n = (int)bd_session_log(ui->s, 0, &line);
+    int n = log_piece(ui, -1);
     if (n == 0) {
         ui_say(ui, "nothing in the log");
         return;

@@ -157,12 +157,8 @@ void ui_menu_open(struct ui *ui, const struct ui_choice *c)
 static void pager_draw(struct ui *ui)
 {
     struct wg_pager *p = &ui->pager;
-    int w = p->title ? wg_width(p->title) : 0;
-    for (int i = 0; i < p->n; i++) {
-        int row = wg_width(p->line(p->arg, i));
-        w = row > w ? row : w;
-    }
-    wg_pager_draw(&ui->canvas, ui_overlay_rect(ui, w + 4, p->n + 2), p,
+    wg_pager_draw(&ui->canvas,
+                  ui_overlay_rect(ui, ui->pager_w + 4, p->n + 2), p,
                   ui->glyphs);
 }
 
@@ -187,6 +183,11 @@ void ui_pager_open(struct ui *ui, const char *title, int n,
 {
     ui->pager = (struct wg_pager){.title = title, .n = n, .line = line,
                                   .arg = ui};
+    ui->pager_w = wg_width(title); /* once: a log may be long */
+    for (int i = 0; i < n && i < 200; i++) {
+        int w = wg_width(line(ui, i));
+        ui->pager_w = w > ui->pager_w ? w : ui->pager_w;
+    }
     ui->over = &pager_overlay;
 }
 

@@ -127,7 +127,7 @@ static bool action(struct ui *ui, void *state, enum ui_action a, int count)
     int page = ui->frame.body.h - 6;
     switch ((int)a) {
     case UI_OPEN:
-        ui_export(ui);
+        ui_export(ui, true);
         return true;
     case UI_EDIT_PATH:
         ui_prompt_open(ui, &(struct ui_ask){.label = "file: ",

@@ -35,7 +35,9 @@ static size_t next_key(int *key, const char *s, size_t n)
 {
     char name[32];
     const char *end = s[0] == '<' ? memchr(s, '>', n) : NULL;
-    if (end && end > s + 1) {
+    const char *next = end ? memchr(s + 1, '<', n - 1) : NULL;
+    /* "<3<Enter>" begins with a plain '<': no name holds another one. */
+    if (end && end > s + 1 && !(next && next < end)) {
         size_t len = (size_t)(end - s) + 1;
         snprintf(name, sizeof name, "%.*s", (int)len, s);
         *key = wg_key_parse(name);

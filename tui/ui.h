@@ -81,6 +81,7 @@ struct ui {
     struct ui_prompt prompt;
     struct wg_menu menu;
     struct wg_pager pager;
+    int pager_w;                   /* of its widest line */
     void (*chosen)(struct ui *ui, int item); /* of the menu */
     void (*yes)(struct ui *ui);              /* of the question */
     int found[UI_PALETTE];       /* entries of the palette, in menu order */
@@ -186,8 +187,9 @@ struct ui_command {
 extern const struct ui_command ui_commands[]; /* ends with a NULL name */
 /* One line without its colon.  false: refused, with a note. */
 bool ui_command_run(struct ui *ui, const char *line);
-/* Writes the configuration to ui->path, asking before it overwrites. */
-bool ui_export(struct ui *ui);
+/* Writes the configuration to ui->path; an existing file is asked about, or
+ * refused. */
+bool ui_export(struct ui *ui, bool ask);
 const struct ui_command *ui_command_find(const char *word, size_t n);
 
 /* ------------------------------------------------------------ overlay.c */
