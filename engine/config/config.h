@@ -76,9 +76,13 @@ struct bd_config_doc {
 /* Fixed key order; same input, same bytes. */
 bd_status bd_config_write(struct bd_str *out, const struct bd_model *m,
                           const struct bd_config_doc *doc, struct bd_err *err);
+struct bd_text {
+    const char *s;
+    size_t n;
+};
 /* Strict (cli.md); warnings, one per line, are appended to `warn`. */
 bd_status bd_config_read(struct bd_bitcfg *out, const struct bd_model *m,
-                         const char *text, size_t n, struct bd_str *warn,
+                         struct bd_text text, struct bd_str *warn,
                          struct bd_err *err);
 /* The same with everything around the layers, so that writing *out back
  * gives the bytes that were read.  warn and err as above. */
@@ -88,10 +92,6 @@ struct bd_config_full {
     char *file, *program, *data; /* owned; NULL = not said */
     uint64_t seed;
     int64_t edits;
-};
-struct bd_text {
-    const char *s;
-    size_t n;
 };
 bd_status bd_config_read_full(struct bd_config_full *out,
                               const struct bd_model *m, struct bd_text text,

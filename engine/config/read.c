@@ -362,12 +362,11 @@ void bd_config_full_done(struct bd_config_full *f)
 }
 
 bd_status bd_config_read(struct bd_bitcfg *out, const struct bd_model *m,
-                         const char *text, size_t n, struct bd_str *warn,
+                         struct bd_text text, struct bd_str *warn,
                          struct bd_err *err)
 {
     struct bd_config_full f;
-    bd_status st =
-        bd_config_read_full(&f, m, (struct bd_text){text, n}, warn, err);
+    bd_status st = bd_config_read_full(&f, m, text, warn, err);
     if (st != BD_OK)
         return st;
     *out = f.cfg;

@@ -16,15 +16,20 @@ static const char out_of_memory[] = "out of memory for the evaluation";
 
 /* ---------------------------------------------------------- life and death */
 
-static bd_status open_runner(struct bd_runner **out, struct bd_pixels **px,
-                             const struct bd_bench_opts *o,
-                             const struct bd_data *d, int64_t range[2],
+struct part { /* some images of a set, and where their pixels go */
+    const struct bd_data *data;
+    int64_t first, images;
+    struct bd_pixels **pixels;
+};
+
+static bd_status open_runner(struct bd_runner **out,
+                             const struct bd_bench_opts *o, struct part p,
                              struct bd_err *err)
 {
-    if (bd_pixels_new(px, o, d, range[0], range[1]) != BD_OK)
+    if (bd_pixels_new(p.pixels, o, p.data, p.first, p.images) != BD_OK)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    struct bd_source src = {.fetch = bd_pixels_fetch, .arg = *px,
-                            .images = range[1]};
+    struct bd_source src = {.fetch = bd_pixels_fetch, .arg = *p.pixels,
+                            .images = p.images};
     return bd_runner_new(out, o->m, o->pool, &src, o->memory, err);
 }
 
@@ -61,16 +66,13 @@ bd_status bd_bench_new(struct bd_bench **out, const struct bd_bench_opts *o,
     pthread_mutex_init(&b->turn, NULL);
     atomic_init(&b->calibrated, false);
     atomic_init(&b->float_done, false);
-    int64_t range[2] = {o->first, o->images};
-    bd_status st =
-        open_runner(&b->runner, &b->pixels, o, o->data, range, err);
-    if (st == BD_OK && o->calib != o->data) {
-        int64_t first[2] = {0, o->calib_images};
-        st = open_runner(&b->calib, &b->calib_pixels, o, o->calib, first,
-                         err);
-    } else {
+    struct part eval = {o->data, o->first, o->images, &b->pixels};
+    struct part calib = {o->calib, 0, o->calib_images, &b->calib_pixels};
+    bd_status st = open_runner(&b->runner, o, eval, err);
+    if (st == BD_OK && o->calib != o->data)
+        st = open_runner(&b->calib, o, calib, err);
+    else
         b->calib = b->runner;
-    }
     if (st == BD_OK)
         st = open_labels(b, err);
     if (st == BD_OK)

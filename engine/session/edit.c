@@ -337,31 +337,31 @@ bd_status bd_session_set_method(struct bd_session *s, struct bd_sel sel,
 }
 
 bd_status bd_session_set_clip(struct bd_session *s, struct bd_sel sel,
-                              enum bd_part part, enum bd_clip_rule rule,
-                              float value, struct bd_err *err)
+                              enum bd_part part, struct bd_clip_choice clip,
+                              struct bd_err *err)
 {
-    struct turn how = {.fn = turn_clip, .part = part, .value = (int)rule,
-                       .clip = value};
+    struct turn how = {.fn = turn_clip, .part = part,
+                       .value = (int)clip.rule, .clip = clip.value};
+    const char *name = bd_clip_names[clip.rule];
     char did[64];
-    if (rule == BD_CLIP_PERCENTILE || rule == BD_CLIP_MANUAL)
-        snprintf(did, sizeof did, "clip %s %.4g", bd_clip_names[rule],
-                 (double)value);
+    if (clip.rule == BD_CLIP_PERCENTILE || clip.rule == BD_CLIP_MANUAL)
+        snprintf(did, sizeof did, "clip %s %.4g", name, (double)clip.value);
     else
-        snprintf(did, sizeof did, "clip %s", bd_clip_names[rule]);
+        snprintf(did, sizeof did, "clip %s", name);
     return run(s, sel, &how, did, err);
 }
 
 bd_status bd_session_set_grain(struct bd_session *s, struct bd_sel sel,
-                               enum bd_part part, enum bd_grain grain,
-                               int group, struct bd_err *err)
+                               enum bd_part part, struct bd_grain_choice g,
+                               struct bd_err *err)
 {
-    struct turn how = {.fn = turn_grain, .part = part, .value = (int)grain,
-                       .group = group};
+    struct turn how = {.fn = turn_grain, .part = part, .value = (int)g.grain,
+                       .group = g.group};
     char did[64];
-    if (grain == BD_GRAIN_GROUP)
-        snprintf(did, sizeof did, "groups of %d", group);
+    if (g.grain == BD_GRAIN_GROUP)
+        snprintf(did, sizeof did, "groups of %d", g.group);
     else
-        snprintf(did, sizeof did, "one grid per %s", bd_grain_names[grain]);
+        snprintf(did, sizeof did, "one grid per %s", bd_grain_names[g.grain]);
     return run(s, sel, &how, did, err);
 }
 

@@ -206,7 +206,7 @@ static bd_status read_config(struct bd_session *s, const char *path,
     bd_status st = bd_file_read(&text, &n, path, (size_t)64 << 20, err);
     if (st != BD_OK)
         return st;
-    st = bd_config_read(&c, s->m, text, n, &warn, err);
+    st = bd_config_read(&c, s->m, (struct bd_text){text, n}, &warn, err);
     bd_free(text);
     for (char *line = warn.s; st == BD_OK && line && *line;) {
         char *end = strchr(line, '\n');

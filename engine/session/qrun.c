@@ -16,16 +16,17 @@ static bd_status take_weights(struct bd_qrun *r, size_t i,
     return st;
 }
 
-static bd_status take_acts(struct bd_qrun *r, size_t i, struct bd_bench *b,
+static bd_status take_acts(struct bd_qrun *r, size_t i,
                            const struct bd_tensorcfg *cfg, struct bd_err *err)
 {
+    const struct bd_bench *b = r->bench;
     bd_status st = bd_calib_acts(&r->act[i], bd_bench_stat(b, (int)i),
                                  b->o.m->layer[i].learned_a, cfg, err);
     r->q[i].a = &r->act[i];
     return st;
 }
 
-static bd_status take_layer(struct bd_qrun *r, size_t i, struct bd_bench *b,
+static bd_status take_layer(struct bd_qrun *r, size_t i,
                             const struct bd_layercfg *l, struct bd_ctl *ctl,
                             struct bd_err *err)
 {
@@ -39,7 +40,7 @@ static bd_status take_layer(struct bd_qrun *r, size_t i, struct bd_bench *b,
     }
     if (st == BD_OK && !bd_session_is_float(&l->a)) {
         d[1] = bd_tensorcfg_digest(&l->a);
-        st = take_acts(r, i, b, &l->a, err);
+        st = take_acts(r, i, &l->a, err);
     }
     if (d[0] || d[1]) {
         r->any = true;
@@ -52,7 +53,7 @@ bd_status bd_qrun_init(struct bd_qrun *r, struct bd_bench *b,
                        const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
                        struct bd_err *err)
 {
-    *r = (struct bd_qrun){.n = cfg->n, .fits = b->o.fits};
+    *r = (struct bd_qrun){.n = cfg->n, .bench = b, .fits = b->o.fits};
     r->q = bd_calloc(cfg->n, sizeof *r->q);
     r->fit = bd_calloc(cfg->n, sizeof *r->fit);
     r->act = bd_calloc(cfg->n, sizeof *r->act);
@@ -62,7 +63,7 @@ bd_status bd_qrun_init(struct bd_qrun *r, struct bd_bench *b,
     for (size_t i = 0; i < cfg->n && st == BD_OK; i++)
         st = bd_ctl_stale(ctl)
                  ? BD_ECANCELLED
-                 : take_layer(r, i, b, &cfg->layer[i], ctl, err);
+                 : take_layer(r, i, &cfg->layer[i], ctl, err);
     if (st != BD_OK)
         bd_qrun_done(r);
     return st;

@@ -81,8 +81,13 @@ void bd_session_grid(struct bd_grid_view *out, const struct bd_session *s,
                      int layer, int channel);
 /* Histogram of a layer's weights in any range, at once when its index
  * exists (else false). */
-bool bd_session_histogram(const struct bd_session *s, int layer, double lo,
-                          double hi, int64_t *bins, int nbins);
+struct bd_bins {
+    double lo, hi;
+    int64_t *count; /* [n]; filled */
+    int n;
+};
+bool bd_session_histogram(const struct bd_session *s, int layer,
+                          struct bd_bins b);
 /* Per output channel, computed on the fast lane; NULL until then. */
 struct bd_channel_view {
     float min, max;
@@ -145,12 +150,20 @@ bd_status bd_session_set_method(struct bd_session *s, struct bd_sel sel,
                                 enum bd_part part, int row,
                                 struct bd_err *err); /* width is moved into
                                                   the method's range, said */
+struct bd_clip_choice {
+    enum bd_clip_rule rule;
+    float value; /* manual: the clip; percentile: 99.9, 0 = that */
+};
 bd_status bd_session_set_clip(struct bd_session *s, struct bd_sel sel,
-                              enum bd_part part, enum bd_clip_rule rule,
-                              float value, struct bd_err *err);
+                              enum bd_part part, struct bd_clip_choice clip,
+                              struct bd_err *err);
+struct bd_grain_choice {
+    enum bd_grain grain;
+    int group; /* elements, for groups */
+};
 bd_status bd_session_set_grain(struct bd_session *s, struct bd_sel sel,
-                               enum bd_part part, enum bd_grain grain,
-                               int group, struct bd_err *err);
+                               enum bd_part part, struct bd_grain_choice g,
+                               struct bd_err *err);
 bd_status bd_session_set_channel(struct bd_session *s, int layer, int channel,
                                  int bits, struct bd_err *err);
 bd_status bd_session_set_all(struct bd_session *s, const struct bd_bitcfg *c,

@@ -126,6 +126,7 @@ struct bd_qrun {
     const struct bd_fit **fit; /* [n], NULL where float */
     struct bd_qparam *act;    /* [n] */
     bool any;                 /* something is quantized */
+    const struct bd_bench *bench;
     struct bd_fits *fits;
 };
 bd_status bd_qrun_init(struct bd_qrun *r, struct bd_bench *b,

@@ -168,13 +168,13 @@ void bd_session_grid(struct bd_grid_view *out, const struct bd_session *s,
     }
 }
 
-bool bd_session_histogram(const struct bd_session *s, int layer, double lo,
-                          double hi, int64_t *bins, int nbins)
+bool bd_session_histogram(const struct bd_session *s, int layer,
+                          struct bd_bins b)
 {
-    const struct bd_basic *b = bd_fits_peek_basic(s->fits, layer);
-    if (!b || !b->index || !(hi > lo))
+    const struct bd_basic *basic = bd_fits_peek_basic(s->fits, layer);
+    if (!basic || !basic->index || !(b.hi > b.lo))
         return false;
-    bd_index_histogram(b->index, lo, hi, bins, nbins);
+    bd_index_histogram(basic->index, b.lo, b.hi, b.count, b.n);
     return true;
 }
 

@@ -133,8 +133,8 @@ static void a_thousand_random_ones(void **state)
         struct bd_config_doc doc = plain(&c);
         assert_round_trip(m, &doc);
         write_doc(&text, m, &doc);
-        assert_int_equal(bd_config_read(&back, m, text.s, text.n, NULL, NULL),
-                         BD_OK);
+        struct bd_text t = {text.s, text.n};
+        assert_int_equal(bd_config_read(&back, m, t, NULL, NULL), BD_OK);
         assert_true(bd_bitcfg_same(&c, &back));
         assert_true(bd_bitcfg_digest(&c) == bd_bitcfg_digest(&back));
         bd_str_done(&text);

@@ -14,7 +14,7 @@ static bd_status read_layers(const struct bd_model *m, const char *layers,
     struct bd_str s = {0};
     struct bd_bitcfg c;
     bd_str_printf(&s, frame, layers);
-    bd_status st = bd_config_read(&c, m, s.s, s.n, warn, err);
+    bd_status st = bd_config_read(&c, m, (struct bd_text){s.s, s.n}, warn, err);
     if (st == BD_OK)
         bd_bitcfg_done(&c);
     bd_str_done(&s);
@@ -155,8 +155,8 @@ static void whole_documents(void **state)
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
         struct bd_err e = {0};
         struct bd_bitcfg c;
-        bd_status st = bd_config_read(&c, m, whole[i].text,
-                                      strlen(whole[i].text), NULL, &e);
+        struct bd_text t = {whole[i].text, strlen(whole[i].text)};
+        bd_status st = bd_config_read(&c, m, t, NULL, &e);
         if (st == BD_OK || !strstr(e.msg, whole[i].says))
             fail_msg("%s: %d \"%s\" lacks %s", whole[i].text, (int)st, e.msg,
                      whole[i].says);
@@ -179,8 +179,9 @@ static void cut_at_every_byte(void **state)
     while (s.s[brace - 1] != '}')
         brace--;
     for (size_t n = 0; n < brace; n++)
-        assert_int_not_equal(bd_config_read(&c, m, s.s, n, NULL, NULL),
-                             BD_OK);
+        assert_int_not_equal(
+            bd_config_read(&c, m, (struct bd_text){s.s, n}, NULL, NULL),
+            BD_OK);
     bd_str_done(&s);
     bd_model_free(m);
 }
@@ -200,7 +201,8 @@ static void noise_never_crashes(void **state)
         size_t at = (size_t)bd_rng_below(&r, s.n);
         char old = s.s[at];
         s.s[at] ^= (char)(1 << bd_rng_below(&r, 8));
-        if (bd_config_read(&c, m, s.s, s.n, NULL, NULL) == BD_OK)
+        struct bd_text t = {s.s, s.n};
+        if (bd_config_read(&c, m, t, NULL, NULL) == BD_OK)
             bd_bitcfg_done(&c);
         s.s[at] = old;
     }
@@ -219,8 +221,8 @@ static void warnings(void **state)
         ", \"mood\": \"good\"}}]}";
     struct bd_bitcfg c;
     struct bd_str warn = {0};
-    assert_int_equal(bd_config_read(&c, m, text, sizeof text - 1, &warn, NULL),
-                     BD_OK);
+    struct bd_text t = {text, sizeof text - 1};
+    assert_int_equal(bd_config_read(&c, m, t, &warn, NULL), BD_OK);
     assert_int_equal(c.layer[1].w.bits, 4);
     assert_int_equal(c.layer[0].w.bits, 32);
     assert_non_null(strstr(warn.s, "'colour'"));

@@ -38,11 +38,15 @@ static void steps_have_names(void **state)
                                            bd_quantizer_find("apot"), NULL),
                      BD_OK);
     assert_string_equal(last_step(s), "method apot for fc2");
-    assert_int_equal(bd_session_set_clip(s, two, BD_PART_W, BD_CLIP_MSE, 0,
-                                         NULL), BD_OK);
+    assert_int_equal(
+        bd_session_set_clip(s, two, BD_PART_W,
+                            (struct bd_clip_choice){BD_CLIP_MSE, 0}, NULL),
+        BD_OK);
     assert_string_equal(last_step(s), "clip mse for 2 layers");
-    assert_int_equal(bd_session_set_grain(s, one(every), BD_PART_W,
-                                          BD_GRAIN_GROUP, 64, NULL), BD_OK);
+    assert_int_equal(bd_session_set_grain(
+                         s, one(every), BD_PART_W,
+                         (struct bd_grain_choice){BD_GRAIN_GROUP, 64}, NULL),
+                     BD_OK);
     assert_string_equal(last_step(s), "groups of 64 for fc1");
     assert_int_equal(bd_session_set_channel(s, 1, 2, 7, NULL), BD_OK);
     assert_string_equal(last_step(s), "channel 2: 7 bits for fc2");
@@ -62,8 +66,8 @@ static void a_held_key_is_one_step(void **state)
 {
     struct bd_session *s = fresh(*state);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(bd_session_step_bits(s, one(every), BD_PART_W, 1,
-                                              NULL), BD_OK);
+        assert_int_equal(
+            bd_session_step_bits(s, one(every), BD_PART_W, 1, NULL), BD_OK);
     assert_int_equal(steps(s), 1);
     assert_string_equal(last_step(s), "7 bits for fc1");
     /* The other way, another layer, another part, or a pause: new steps. */
@@ -93,12 +97,12 @@ static void stepping_to_the_ends(void **state)
     struct bd_err e = {0};
     int apot = bd_quantizer_find("apot");
     const struct bd_quantizer *q = bd_quantizer_at(apot);
-    assert_int_equal(bd_session_set_method(s, one(every), BD_PART_W, apot,
-                                           NULL), BD_OK);
+    assert_int_equal(
+        bd_session_set_method(s, one(every), BD_PART_W, apot, NULL), BD_OK);
     const struct bd_tensorcfg *t = &bd_session_cfg(s)->layer[0].w;
     while (t->bits < q->max_bits)
-        assert_int_equal(bd_session_step_bits(s, one(every), BD_PART_W, 1,
-                                              NULL), BD_OK);
+        assert_int_equal(
+            bd_session_step_bits(s, one(every), BD_PART_W, 1, NULL), BD_OK);
     assert_int_equal(bd_session_step_bits(s, one(every), BD_PART_W, 1, NULL),
                      BD_OK);
     assert_int_equal(t->bits, 32); /* float lies above the largest */
@@ -108,16 +112,17 @@ static void stepping_to_the_ends(void **state)
     assert_int_equal(bd_session_step_bits(s, one(every), BD_PART_W, -100, &e),
                      BD_EINVALID);
     while (t->bits > q->min_bits)
-        assert_int_equal(bd_session_step_bits(s, one(every), BD_PART_W, -1,
-                                              NULL), BD_OK);
+        assert_int_equal(
+            bd_session_step_bits(s, one(every), BD_PART_W, -1, NULL), BD_OK);
     e = (struct bd_err){0};
     assert_int_equal(bd_session_step_bits(s, one(every), BD_PART_W, -1, &e),
                      BD_EINVALID);
     assert_non_null(strstr(e.msg, "binary")); /* the way that works */
     assert_int_equal(t->bits, q->min_bits);
     /* With others in the selection the one at its end is left out. */
-    assert_int_equal(bd_session_step_bits(s, (struct bd_sel){every, 3},
-                                          BD_PART_W, -1, NULL), BD_OK);
+    assert_int_equal(
+        bd_session_step_bits(s, (struct bd_sel){every, 3}, BD_PART_W, -1, NULL),
+        BD_OK);
     assert_int_equal(t->bits, q->min_bits);
     assert_int_equal(bd_session_cfg(s)->layer[1].w.bits, 3);
     bd_session_close(s);
@@ -143,15 +148,22 @@ static void refusals_change_nothing(void **state)
                      BD_EINVALID);
     assert_int_equal(bd_session_set_method(s, all, BD_PART_W, 99, NULL),
                      BD_EINVALID);
-    assert_int_equal(bd_session_set_clip(s, all, BD_PART_W, BD_CLIP_LEARNED,
-                                         0, NULL), BD_EINVALID);
-    assert_int_equal(bd_session_set_clip(s, all, BD_PART_W, BD_CLIP_MANUAL, 0,
-                                         NULL), BD_EINVALID);
-    assert_int_equal(bd_session_set_grain(s, all, BD_PART_A,
-                                          BD_GRAIN_CHANNEL, 0, NULL),
+    assert_int_equal(
+        bd_session_set_clip(s, all, BD_PART_W,
+                            (struct bd_clip_choice){BD_CLIP_LEARNED, 0}, NULL),
+        BD_EINVALID);
+    assert_int_equal(
+        bd_session_set_clip(s, all, BD_PART_W,
+                            (struct bd_clip_choice){BD_CLIP_MANUAL, 0}, NULL),
+        BD_EINVALID);
+    assert_int_equal(bd_session_set_grain(
+                         s, all, BD_PART_A,
+                         (struct bd_grain_choice){BD_GRAIN_CHANNEL, 0}, NULL),
                      BD_EINVALID);
-    assert_int_equal(bd_session_set_grain(s, all, BD_PART_W, BD_GRAIN_GROUP,
-                                          0, NULL), BD_EINVALID);
+    assert_int_equal(
+        bd_session_set_grain(s, all, BD_PART_W,
+                             (struct bd_grain_choice){BD_GRAIN_GROUP, 0}, NULL),
+        BD_EINVALID);
     assert_int_equal(bd_session_set_channel(s, 0, 24, 4, NULL), BD_EINVALID);
     assert_int_equal(bd_session_set_channel(s, 0, 0, 1, NULL), BD_EINVALID);
     assert_int_equal(bd_session_set_channel(s, 9, 0, 4, NULL), BD_EINVALID);
@@ -188,19 +200,23 @@ static void one_random_edit(struct bd_session *s, struct bd_rng *r)
         bd_session_set_method(s, sel, part, (int)bd_rng_below(r, 11), NULL);
         break;
     case 3:
-        bd_session_set_clip(s, sel, part,
-                            (enum bd_clip_rule)bd_rng_below(r, 5),
-                            (float)bd_rng_unit(r) * 100, NULL);
+        bd_session_set_clip(
+            s, sel, part,
+            (struct bd_clip_choice){(enum bd_clip_rule)bd_rng_below(r, 5),
+                                    (float)bd_rng_unit(r) * 100},
+            NULL);
         break;
     case 4:
-        bd_session_set_grain(s, sel, part, (enum bd_grain)bd_rng_below(r, 3),
-                             (int)bd_rng_below(r, 200), NULL);
+        bd_session_set_grain(
+            s, sel, part,
+            (struct bd_grain_choice){(enum bd_grain)bd_rng_below(r, 3),
+                                     (int)bd_rng_below(r, 200)},
+            NULL);
         break;
     case 5:
-        bd_session_set_channel(s, layer[0],
-                               (int)bd_rng_below(r, (uint64_t)
-                                                 channels[layer[0]]),
-                               (int)bd_rng_below(r, 10), NULL);
+        bd_session_set_channel(
+            s, layer[0], (int)bd_rng_below(r, (uint64_t)channels[layer[0]]),
+            (int)bd_rng_below(r, 10), NULL);
         break;
     case 6:
         bd_session_set_lock(s, sel, bd_rng_below(r, 2) == 0);
@@ -228,8 +244,9 @@ static void undo_all_is_the_start(void **state)
             if (run == 1 && i % 7 == 0)
                 bd_session_collect(s);
         }
-        assert_int_equal(bd_config_check(bd_session_cfg(s),
-                                         bd_session_model(s), NULL), BD_OK);
+        assert_int_equal(
+            bd_config_check(bd_session_cfg(s), bd_session_model(s), NULL),
+            BD_OK);
         while (bd_session_redo(s)) {
         }
         assert_int_equal(bd_bitcfg_copy(&end, bd_session_cfg(s)), BD_OK);
@@ -250,8 +267,9 @@ static void the_ring_holds_a_thousand(void **state)
 {
     struct bd_session *s = fresh(*state);
     for (int i = 0; i < 1500; i++)
-        assert_int_equal(bd_session_set_bits(s, one(every), BD_PART_W,
-                                             2 + i % 7, NULL), BD_OK);
+        assert_int_equal(
+            bd_session_set_bits(s, one(every), BD_PART_W, 2 + i % 7, NULL),
+            BD_OK);
     assert_int_equal(steps(s), 1000);
     int undone = 0;
     while (bd_session_undo(s))
@@ -291,9 +309,9 @@ static void widths_of_channels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(steps_have_names),        CASE(a_held_key_is_one_step),
-        CASE(stepping_to_the_ends),    CASE(refusals_change_nothing),
-        CASE(undo_all_is_the_start),   CASE(the_ring_holds_a_thousand),
+        CASE(steps_have_names),      CASE(a_held_key_is_one_step),
+        CASE(stepping_to_the_ends),  CASE(refusals_change_nothing),
+        CASE(undo_all_is_the_start), CASE(the_ring_holds_a_thousand),
         CASE(widths_of_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

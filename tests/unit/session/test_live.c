@@ -191,12 +191,13 @@ static void grids(void **state)
     int64_t bins[10], sum = 0;
     struct bd_layer_view v;
     bd_session_layer(&v, s, 0);
-    assert_true(bd_session_histogram(s, 0, v.stats->min,
-                                     (double)v.stats->max * 1.001, bins, 10));
+    struct bd_bins b = {v.stats->min, (double)v.stats->max * 1.001, bins, 10};
+    assert_true(bd_session_histogram(s, 0, b));
     for (int i = 0; i < 10; i++)
         sum += bins[i];
     assert_int_equal(sum, v.params);
-    assert_false(bd_session_histogram(s, 0, 1, 1, bins, 10));
+    b.lo = b.hi;
+    assert_false(bd_session_histogram(s, 0, b));
     bd_session_close(s);
 }
 
