@@ -423,6 +423,9 @@ bd_status bd_onnx_node(struct bd_onnx *o, const uint8_t *p, size_t n,
     bd_status s = pb_walk(&node_message, p, n, &r, &why);
     if (s == BD_OK && !r.op[0])
         s = bd_fail(&why, BD_EFORMAT, "it names no operator");
+    /* "domain.op" is split at its last dot, so an operator has none. */
+    if (s == BD_OK && strchr(r.op, '.'))
+        s = bd_fail(&why, BD_EFORMAT, "the operator's name holds a dot");
     if (s == BD_OK)
         s = place(&r, err);
     else if (r.name[0] || r.op[0])
