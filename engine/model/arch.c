@@ -6,16 +6,20 @@
 #include <string.h>
 
 const struct bd_arch bd_archs[] = {
-    {"resnet20", 3, bd_arch_resnet},   {"resnet32", 5, bd_arch_resnet},
-    {"resnet44", 7, bd_arch_resnet},   {"resnet56", 9, bd_arch_resnet},
-    {"resnet110", 18, bd_arch_resnet}, {"mobilenet-glyphs", 0, bd_arch_mobilenet},
-    {"mlp", 0, bd_arch_mlp},           {NULL, 0, NULL},
+    {"resnet20", 3, bd_arch_resnet},
+    {"resnet32", 5, bd_arch_resnet},
+    {"resnet44", 7, bd_arch_resnet},
+    {"resnet56", 9, bd_arch_resnet},
+    {"resnet110", 18, bd_arch_resnet},
+    {"mobilenet-glyphs", 0, bd_arch_mobilenet},
+    {"mlp", 0, bd_arch_mlp},
+    {NULL, 0, NULL},
 };
 
 const char *const *bd_arch_names(void)
 {
     static const char *const names[] = {
-        "resnet20", "resnet32",         "resnet44", "resnet56",
+        "resnet20",  "resnet32",         "resnet44", "resnet56",
         "resnet110", "mobilenet-glyphs", "mlp",      NULL};
     return names;
 }
@@ -81,8 +85,8 @@ static int find_const(struct bd_arch_ctx *c, const char *name,
     }
     const struct bd_tensor *t = &c->b->value[v].t;
     if (!same_shape(t, shape)) {
-        bd_arch_fail(c, BD_EUNSUPPORTED, "tensor '%s' is %s, expected %s",
-                     name, bd_shape_text(found, sizeof found, t),
+        bd_arch_fail(c, BD_EUNSUPPORTED, "tensor '%s' is %s, expected %s", name,
+                     bd_shape_text(found, sizeof found, t),
                      bd_shape_text(want, sizeof want, shape));
         return -1;
     }
@@ -96,8 +100,7 @@ static int find_const(struct bd_arch_ctx *c, const char *name,
  * scales each output channel by a factor of its own between 1/8 and 8.  The
  * BatchNorm behind makes that harmless, and training keeps much of it: the
  * wide differences between depthwise filters that real networks have. */
-static void draw(struct bd_tensor *t, enum bd_arch_init init,
-                 struct bd_rng rng)
+static void draw(struct bd_tensor *t, enum bd_arch_init init, struct bd_rng rng)
 {
     int64_t n = bd_tensor_count(t);
     double fan = t->rank ? (double)n / (double)t->dim[0] : 1.0, scale = 1.0;
@@ -105,10 +108,10 @@ static void draw(struct bd_tensor *t, enum bd_arch_init init,
     for (int64_t k = 0; k < n; k++) {
         if (init == BD_INIT_SPREAD && k % (int64_t)fan == 0)
             scale = exp2(6.0 * bd_rng_unit(&rng) - 3.0);
-        t->f[k] = init == BD_INIT_ONE    ? 1.0f
-                  : init == BD_INIT_ZERO ? 0.0f
-                                         : (float)(scale * std *
-                                                   bd_rng_normal(&rng));
+        t->f[k] = init == BD_INIT_ONE ? 1.0f
+                  : init == BD_INIT_ZERO
+                      ? 0.0f
+                      : (float)(scale * std * bd_rng_normal(&rng));
     }
 }
 
@@ -169,8 +172,8 @@ static int node(struct bd_arch_ctx *c, const struct bd_node *n)
 {
     if (idle(c))
         return -1;
-    return built(c, bd_build_node(c->b, n->op, n->name, n->in, n->nin,
-                                  n->attr, n->nattr));
+    return built(c, bd_build_node(c->b, n->op, n->name, n->in, n->nin, n->attr,
+                                  n->nattr));
 }
 
 int bd_arch_node(struct bd_arch_ctx *c, const char *op, const char *name,
@@ -200,8 +203,12 @@ int bd_arch_conv(struct bd_arch_ctx *c, int x, const char *name,
     bool depthwise = k->group > 1 && k->group == k->in;
     int in[] = {x, bd_arch_const(c, weight, &shape,
                                  depthwise ? BD_INIT_SPREAD : BD_INIT_HE)};
-    struct bd_node n = {.op = "Conv", .name = name, .in = in, .nin = 2,
-                        .attr = attr, .nattr = sizeof attr / sizeof *attr};
+    struct bd_node n = {.op = "Conv",
+                        .name = name,
+                        .in = in,
+                        .nin = 2,
+                        .attr = attr,
+                        .nattr = sizeof attr / sizeof *attr};
     return node(c, &n);
 }
 
@@ -215,16 +222,19 @@ int bd_arch_norm(struct bd_arch_ctx *c, int x, const char *name, int64_t n)
                 {"running_mean", BD_INIT_ZERO},
                 {"running_var", BD_INIT_ONE}};
     struct bd_tensor shape = {.rank = 1, .dim = {n}};
-    struct bd_attr eps = {.name = "epsilon", .kind = BD_ATTR_FLOAT,
-                          .f = 1e-5f};
+    struct bd_attr eps = {.name = "epsilon", .kind = BD_ATTR_FLOAT, .f = 1e-5f};
     int in[5] = {x};
     for (int k = 0; k < 4; k++) {
         char full[160];
         snprintf(full, sizeof full, "%s.%s", name, part[k].tail);
         in[k + 1] = bd_arch_const(c, full, &shape, part[k].init);
     }
-    struct bd_node bn = {.op = "BatchNormalization", .name = name, .in = in,
-                         .nin = 5, .attr = &eps, .nattr = 1};
+    struct bd_node bn = {.op = "BatchNormalization",
+                         .name = name,
+                         .in = in,
+                         .nin = 5,
+                         .attr = &eps,
+                         .nattr = 1};
     return node(c, &bn);
 }
 
@@ -233,31 +243,37 @@ int bd_arch_relu(struct bd_arch_ctx *c, int x, const char *name)
     return bd_arch_node(c, "Relu", name, &x, 1);
 }
 
-int bd_arch_full(struct bd_arch_ctx *c, int x, const char *name, int64_t in,
-                 int64_t out, bool bias)
+int bd_arch_full(struct bd_arch_ctx *c, int x, const char *name,
+                 const struct bd_arch_full *k)
 {
     char full[160];
-    struct bd_tensor w = {.rank = 2, .dim = {out, in}};
-    struct bd_tensor b = {.rank = 1, .dim = {out}};
+    struct bd_tensor w = {.rank = 2, .dim = {k->out, k->in}};
+    struct bd_tensor b = {.rank = 1, .dim = {k->out}};
     struct bd_attr trans = {.name = "transB", .kind = BD_ATTR_INT, .i = 1};
     int from[3] = {x, -1, -1};
     snprintf(full, sizeof full, "%s.weight", name);
     from[1] = bd_arch_const(c, full, &w, BD_INIT_HE);
     snprintf(full, sizeof full, "%s.bias", name);
-    if (bias)
+    if (k->bias)
         from[2] = bd_arch_const(c, full, &b, BD_INIT_ZERO);
-    struct bd_node n = {.op = "Gemm", .name = name, .in = from,
-                        .nin = bias ? 3 : 2, .attr = &trans, .nattr = 1};
+    struct bd_node n = {.op = "Gemm",
+                        .name = name,
+                        .in = from,
+                        .nin = k->bias ? 3 : 2,
+                        .attr = &trans,
+                        .nattr = 1};
     return node(c, &n);
 }
 
 int bd_arch_head(struct bd_arch_ctx *c, int x, const char *name, int64_t in)
 {
     const struct bd_tensor *w = bd_arch_has(c, "%s.weight", name);
-    int64_t out = w && w->rank == 2 ? w->dim[0] : c->classes;
+    struct bd_arch_full full = {in, c->classes, true};
+    if (w && w->rank == 2)
+        full.out = w->dim[0];
     x = bd_arch_node(c, "GlobalAveragePool", "pool", &x, 1);
     x = bd_arch_node(c, "Flatten", "flatten", &x, 1);
-    return bd_arch_full(c, x, name, in, out, true);
+    return bd_arch_full(c, x, name, &full);
 }
 
 /* ----------------------------------------------------------------- drawing */
@@ -283,8 +299,7 @@ bd_status bd_arch_find(const struct bd_arch **out, const char **param,
     bd_text_show(shown, sizeof shown, name, 0);
     if (near)
         return bd_fail(err, BD_EINVALID,
-                       "no architecture '%s'; did you mean '%s'?", shown,
-                       near);
+                       "no architecture '%s'; did you mean '%s'?", shown, near);
     return bd_fail(err, BD_EINVALID,
                    "no architecture '%s'; there are resnet20/32/44/56/110, "
                    "mobilenet-glyphs and mlp:A-B-C",
@@ -295,8 +310,10 @@ bd_status bd_arch_new(struct bd_model **out, const char *arch,
                       const int64_t *input_dim, int rank, int64_t classes,
                       uint64_t seed, struct bd_err *err)
 {
-    struct bd_arch_ctx c = {.mode = BD_ARCH_DRAW, .in_rank = rank,
-                            .classes = classes, .seed = seed};
+    struct bd_arch_ctx c = {.mode = BD_ARCH_DRAW,
+                            .in_rank = rank,
+                            .classes = classes,
+                            .seed = seed};
     const struct bd_arch *a;
     bd_status s = bd_arch_find(&a, &c.param, arch, err);
     if (s != BD_OK)

@@ -18,8 +18,8 @@ enum bd_arch_init { BD_INIT_HE, BD_INIT_SPREAD, BD_INIT_ONE, BD_INIT_ZERO };
 struct bd_arch_ctx {
     struct bd_builder *b;
     enum bd_arch_mode mode;
-    const char *param;    /* what follows the colon of "mlp:..." */
-    int64_t in[3];        /* channels, height, width; 0 = let tensors tell */
+    const char *param; /* what follows the colon of "mlp:..." */
+    int64_t in[3];     /* channels, height, width; 0 = let tensors tell */
     int in_rank;
     int64_t classes;      /* 0 = let tensors tell */
     uint64_t seed, drawn; /* tensors drawn so far */
@@ -62,8 +62,12 @@ int bd_arch_conv(struct bd_arch_ctx *c, int x, const char *name,
 int bd_arch_norm(struct bd_arch_ctx *c, int x, const char *name, int64_t n);
 int bd_arch_relu(struct bd_arch_ctx *c, int x, const char *name);
 /* Gemm with "NAME.weight" [out,in] and, with `bias`, "NAME.bias". */
-int bd_arch_full(struct bd_arch_ctx *c, int x, const char *name, int64_t in,
-                 int64_t out, bool bias);
+struct bd_arch_full {
+    int64_t in, out;
+    bool bias;
+};
+int bd_arch_full(struct bd_arch_ctx *c, int x, const char *name,
+                 const struct bd_arch_full *k);
 /* Global average, flatten, fully connected. */
 int bd_arch_head(struct bd_arch_ctx *c, int x, const char *name, int64_t in);
 

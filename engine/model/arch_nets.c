@@ -47,9 +47,8 @@ static int shortcut_a(struct bd_arch_ctx *c, int x, const struct block *k)
     in[2] = bd_arch_ints(c, part(name, sizeof name, k, "ends"), to, 2);
     in[3] = bd_arch_ints(c, part(name, sizeof name, k, "axes"), axes, 2);
     in[4] = bd_arch_ints(c, part(name, sizeof name, k, "steps"), step, 2);
-    int thin[2] = {
-        bd_arch_node(c, "Slice", part(name, sizeof name, k, "shortcut.slice"),
-                     in, 5)};
+    int thin[2] = {bd_arch_node(
+        c, "Slice", part(name, sizeof name, k, "shortcut.slice"), in, 5)};
     thin[1] = bd_arch_ints(c, part(name, sizeof name, k, "pads"), pads, 8);
     return bd_arch_node(c, "Pad", part(name, sizeof name, k, "shortcut.pad"),
                         thin, 2);
@@ -115,7 +114,8 @@ void bd_arch_resnet(struct bd_arch_ctx *c, const struct bd_arch *a)
             x = block(c, x, &k);
             k.in = k.out;
         }
-    bool linear = !bd_arch_has(c, "fc.weight") && bd_arch_has(c, "linear.weight");
+    bool linear =
+        !bd_arch_has(c, "fc.weight") && bd_arch_has(c, "linear.weight");
     bd_arch_output(c, bd_arch_head(c, x, linear ? "linear" : "fc", 64));
 }
 
@@ -145,8 +145,10 @@ static int separable(struct bd_arch_ctx *c, int x, int n,
 void bd_arch_mobilenet(struct bd_arch_ctx *c, const struct bd_arch *a)
 {
     static const struct bd_arch_conv blocks[] = {
-        {.in = 16, .out = 32, .stride = 1},  {.in = 32, .out = 64, .stride = 2},
-        {.in = 64, .out = 64, .stride = 1},  {.in = 64, .out = 128, .stride = 2},
+        {.in = 16, .out = 32, .stride = 1},
+        {.in = 32, .out = 64, .stride = 2},
+        {.in = 64, .out = 64, .stride = 1},
+        {.in = 64, .out = 128, .stride = 2},
         {.in = 128, .out = 128, .stride = 1},
         {.in = 128, .out = 128, .stride = 1},
     };
@@ -155,9 +157,10 @@ void bd_arch_mobilenet(struct bd_arch_ctx *c, const struct bd_arch *a)
     if (c->mode == BD_ARCH_DRAW) {
         memcpy(dim, c->in, sizeof dim);
         if (c->in_rank != 3 || dim[1] < 4 || dim[2] < 4)
-            bd_arch_fail(c, BD_EINVALID, "takes pictures "
-                                         "[channels,height,width] of 4x4 or "
-                                         "more");
+            bd_arch_fail(c, BD_EINVALID,
+                         "takes pictures "
+                         "[channels,height,width] of 4x4 or "
+                         "more");
     }
     struct bd_arch_conv stem = {dim[0], 16, 3, 1, 1};
     int x = bd_arch_input(c, dim, 3);
@@ -216,7 +219,8 @@ static void draw_mlp(struct bd_arch_ctx *c)
     x = bd_arch_node(c, "Flatten", "flatten", &x, 1);
     for (int k = 1; k < n; k++) {
         snprintf(name, sizeof name, "fc%d", k);
-        x = bd_arch_full(c, x, name, size[k - 1], size[k], true);
+        x = bd_arch_full(c, x, name,
+                         &(struct bd_arch_full){size[k - 1], size[k], true});
         snprintf(name, sizeof name, "relu%d", k);
         if (k < n - 1)
             x = bd_arch_relu(c, x, name);
@@ -263,8 +267,9 @@ void bd_arch_mlp(struct bd_arch_ctx *c, const struct bd_arch *a)
     int n = mlp_chain(c, name, size);
     int x = bd_arch_input(c, size, 1);
     for (int k = 0; k < n && c->status == BD_OK; k++) {
-        bool bias = bd_arch_has(c, "%s.bias", name[k]) != NULL;
-        x = bd_arch_full(c, x, name[k], size[k], size[k + 1], bias);
+        struct bd_arch_full full = {size[k], size[k + 1], false};
+        full.bias = bd_arch_has(c, "%s.bias", name[k]) != NULL;
+        x = bd_arch_full(c, x, name[k], &full);
         snprintf(relu, sizeof relu, "%s.relu", name[k]);
         if (k < n - 1)
             x = bd_arch_relu(c, x, relu);

@@ -234,8 +234,13 @@ int bd_build_node(struct bd_builder *b, const char *op, const char *name,
     bd_str_printf(&s, "%s_out", name);
     int out = s.failed || b->failed ? -1 : fresh_value(b, s.s);
     bd_str_done(&s);
-    struct bd_node n = {.name = name, .op = op, .nin = nin, .nout = 1,
-                        .in = in, .nattr = nattr, .attr = attr};
+    struct bd_node n = {.name = name,
+                        .op = op,
+                        .nin = nin,
+                        .nout = 1,
+                        .in = in,
+                        .nattr = nattr,
+                        .attr = attr};
     if (out < 0 || !copy_node(b, &n, out)) {
         b->failed = true;
         return -1;

@@ -22,8 +22,8 @@ static bd_status check_sources(const struct bd_builder *b, struct bd_err *err)
     for (size_t i = 0; i < b->input.n; i++)
         given[b->input.v[i]] = true;
     for (size_t v = 0; v < b->nvalues; v++)
-        given[v] = given[v] || known(&b->value[v].t) ||
-                   b->value[v].producer >= 0;
+        given[v] =
+            given[v] || known(&b->value[v].t) || b->value[v].producer >= 0;
     for (size_t k = 0; s == BD_OK && k < b->nnodes; k++)
         for (int i = 0; s == BD_OK && i < b->node[k].nin; i++) {
             int v = b->node[k].in[i];
@@ -57,8 +57,7 @@ static bd_status name_nodes(struct bd_builder *b, struct bd_err *err)
             want = s.failed ? NULL : bd_arena_strdup(&b->arena, s.s, s.n);
             bd_str_done(&s);
         }
-        const char *got =
-            want ? bd_map_unique(&names, &b->arena, want) : NULL;
+        const char *got = want ? bd_map_unique(&names, &b->arena, want) : NULL;
         if (got && n->name[0] && got != want && doubled++ == 0)
             bd_shown(&first, n->name);
         n->name = got;
@@ -66,8 +65,9 @@ static bd_status name_nodes(struct bd_builder *b, struct bd_err *err)
     }
     bd_map_done(&names);
     if (doubled)
-        bd_draft_warn(b, "%zu nodes bear a name that another has too, the "
-                         "first '%s'; they were numbered",
+        bd_draft_warn(b,
+                      "%zu nodes bear a name that another has too, the "
+                      "first '%s'; they were numbered",
                       doubled, first.s);
     return b->failed ? bd_draft_nomem(err) : BD_OK;
 }
@@ -174,8 +174,8 @@ static bool fill(struct bd_model *m, struct bd_builder *b)
     m->nwarnings = b->warnings.n;
     m->opset = b->opset;
     m->file_size = b->map.size;
-    m->digest = bd_digest(b->map.data ? (const void *)b->map.data : "",
-                          b->map.size, 0);
+    m->digest =
+        bd_digest(b->map.data ? (const void *)b->map.data : "", b->map.size, 0);
     return ok && m->path && m->format && m->arch;
 }
 

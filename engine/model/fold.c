@@ -168,11 +168,13 @@ static bool fold_unsqueeze(struct fold *f)
     return true;
 }
 
-/* Copies src to dst with axes permuted: dst axis k is src axis perm[k]. */
-static void transpose(void *dst, const void *src, size_t size,
-                      const struct bd_tensor *in, const struct bd_tensor *out,
-                      const int *perm)
+/* Copies in's data to dst with axes permuted: axis k of out is axis perm[k]
+ * of in. */
+static void transpose(void *dst, const struct bd_tensor *in,
+                      const struct bd_tensor *out, const int *perm)
 {
+    const void *src = in->f ? (const void *)in->f : in->i;
+    size_t size = in->f ? sizeof *in->f : sizeof *in->i;
     int64_t step[BD_MAX_RANK + 1], at[BD_MAX_RANK] = {0};
     step[in->rank] = 1;
     for (int k = in->rank - 1; k >= 0; k--)
@@ -226,8 +228,7 @@ static bool fold_transpose(struct fold *f)
     f->budget -= bytes;
     for (int k = 0; k < in.rank; k++)
         f->out.dim[k] = in.dim[perm[k]];
-    const void *src = in.f ? (const void *)in.f : in.i;
-    transpose(p, src, size, &in, &f->out, perm);
+    transpose(p, &in, &f->out, perm);
     f->out.f = in.f ? p : NULL;
     f->out.i = in.f ? NULL : p;
     return true;
@@ -260,7 +261,8 @@ static bool fold_constant(struct fold *f)
     bool list = a->kind == BD_ATTR_FLOATS || a->kind == BD_ATTR_INTS;
     size_t n = list ? a->n : 1;
     f->out = (struct bd_tensor){.type = real ? BD_F32 : BD_I64,
-                                .rank = list ? 1 : 0, .dim = {(int64_t)n}};
+                                .rank = list ? 1 : 0,
+                                .dim = {(int64_t)n}};
     void *p = bd_arena_alloc(&f->b->arena, n ? n : 1,
                              real ? sizeof(float) : sizeof(int64_t));
     if (!p) {
@@ -326,8 +328,7 @@ bd_status bd_draft_fold(struct bd_builder *b, struct bd_err *err)
         return bd_draft_nomem(err);
     for (size_t o = 0; o < b->output.n; o++)
         asked[b->output.v[o]] = true;
-    struct fold f = {.b = b,
-                     .budget = ((size_t)64 << 20) + 2 * b->map.size};
+    struct fold f = {.b = b, .budget = ((size_t)64 << 20) + 2 * b->map.size};
     size_t kept = 0;
     for (size_t k = 0; k < b->nnodes; k++) {
         f.n = &b->node[k];

@@ -13,7 +13,7 @@
 
 struct layer_op {
     const char *op;
-    int axis;      /* output channels of the weight; -1 = last */
+    int axis;       /* output channels of the weight; -1 = last */
     bool first_too; /* operand 0 may be the weight */
     bool conv;
 };
@@ -204,8 +204,8 @@ static bd_status loose_layers(struct bd_model *m, struct bd_builder *b,
         if (!weight_like(&m->value[v].t))
             continue;
         struct bd_layer *l = &out[m->nlayers++];
-        *l = (struct bd_layer){.node = -1, .weight = (int)v, .input = -1,
-                               .bias = -1, .group = 1};
+        *l = (struct bd_layer){
+            .node = -1, .weight = (int)v, .input = -1, .bias = -1, .group = 1};
         if (!finish_layer(m, b, l, names))
             return bd_draft_nomem(err);
         int bias = companion(b, l->name, ".bias");

@@ -86,8 +86,7 @@ static const struct {
     {is_gguf, BD_EUNSUPPORTED,
      "GGUF files are not read yet; export the network to ONNX or its tensors "
      "to .npz"},
-    {is_gzip, BD_EUNSUPPORTED,
-     "this is gzip-compressed; unpack it first"},
+    {is_gzip, BD_EUNSUPPORTED, "this is gzip-compressed; unpack it first"},
 };
 
 static bd_status refuse_lookalike(const struct bd_file *f, struct bd_err *err)

@@ -51,7 +51,7 @@ struct bd_builder {
     struct bd_ints input, output;
     struct bd_map names; /* to value indices */
     struct bd_warnings warnings;
-    struct bd_file map; /* the model file; unmapped by whoever ends up with it */
+    struct bd_file map; /* the model file; whoever ends up with it unmaps */
     const char *path, *format, *arch;
     int64_t opset;
     bool failed;

@@ -73,8 +73,8 @@ struct attempt {
 static bd_status run(struct attempt *t, const struct bd_arch *a,
                      enum bd_arch_mode mode, struct bd_err *err)
 {
-    struct bd_arch_ctx c = {.b = t->b, .mode = mode, .param = "",
-                            .used = t->used};
+    struct bd_arch_ctx c = {
+        .b = t->b, .mode = mode, .param = "", .used = t->used};
     memset(t->used, 0, t->n * sizeof *t->used);
     a->build(&c, a);
     if (c.status != BD_OK)

@@ -43,7 +43,7 @@ bd_status bd_onnx_value(int *v, struct bd_onnx *o, const struct pb_field *f,
     return *v < 0 ? bd_draft_nomem(err) : BD_OK;
 }
 
-/* ------------------------------------------------- declared types and shapes */
+/* ------------------------------------------------ declared types, shapes */
 
 struct info_reading {
     struct bd_onnx *o;
@@ -81,10 +81,9 @@ static bd_status shape_dim(void *arg, const struct pb_field *f,
     return s;
 }
 
-static const struct pb_rule shape_rule = {1, PB_BYTES, false, "dim",
-                                          shape_dim};
-static const struct pb_message shape_message = {"TensorShapeProto",
-                                                &shape_rule, 1};
+static const struct pb_rule shape_rule = {1, PB_BYTES, false, "dim", shape_dim};
+static const struct pb_message shape_message = {"TensorShapeProto", &shape_rule,
+                                                1};
 
 static bd_status type_elem(void *arg, const struct pb_field *f,
                            struct bd_err *err)
@@ -156,10 +155,10 @@ static bd_status read_info(int *value, struct bd_onnx *o,
     if (s == BD_OK && r.value < 0)
         s = bd_fail(&why, BD_EFORMAT, "a declared value has no name");
     if (s != BD_OK)
-        return r.value < 0 ? bd_fail(err, s, "%s", why.msg)
-                           : bd_fail(err, s, "value '%s': %s",
-                                     bd_shown(&n, o->b->value[r.value].name),
-                                     why.msg);
+        return r.value < 0
+                   ? bd_fail(err, s, "%s", why.msg)
+                   : bd_fail(err, s, "value '%s': %s",
+                             bd_shown(&n, o->b->value[r.value].name), why.msg);
     struct bd_value *v = &o->b->value[r.value];
     if (r.tensor && !v->t.f && !v->t.i)
         v->t = r.t;

@@ -40,8 +40,7 @@ static const struct pb_message entry_message = {
     "StringStringEntryProto", entry_rules,
     sizeof entry_rules / sizeof *entry_rules};
 
-static bd_status number(int64_t *out, const struct entry *e,
-                        struct bd_err *err)
+static bd_status number(int64_t *out, const struct entry *e, struct bd_err *err)
 {
     struct bd_shown o;
     if (*out >= 0)
@@ -53,9 +52,8 @@ static bd_status number(int64_t *out, const struct entry *e,
     return BD_OK;
 }
 
-bd_status bd_onnx_external_entry(struct bd_onnx_external *x,
-                                 struct bd_arena *a, const struct pb_field *f,
-                                 struct bd_err *err)
+bd_status bd_onnx_external_entry(struct bd_onnx_external *x, struct bd_arena *a,
+                                 const struct pb_field *f, struct bd_err *err)
 {
     struct entry e = {a, "", ""};
     bd_status s = pb_walk(&entry_message, f->p, f->n, &e, err);
@@ -124,8 +122,8 @@ static int open_beside(const char *model, const char *where, const char **why)
         where += n + 1;
     }
     struct stat st;
-    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-                    st.st_nlink != 1)) {
+    if (fd >= 0 &&
+        (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)) {
         *why = "it is not a regular file with one name only";
         close(fd);
         fd = -1;
@@ -148,9 +146,10 @@ static bool read_all(int fd, uint8_t *p, size_t n, int64_t offset)
     return true;
 }
 
-static bd_status read_range(const uint8_t **out, int fd,
+/* Fills p with `need` bytes from the offset on. */
+static bd_status read_range(uint8_t *p, int fd,
                             const struct bd_onnx_external *x, size_t need,
-                            const struct bd_onnx_src *src, struct bd_err *err)
+                            struct bd_err *err)
 {
     struct bd_shown o;
     struct stat st;
@@ -164,13 +163,9 @@ static bd_status read_range(const uint8_t **out, int fd,
                        "holds %llu (file cut short?)",
                        bd_shown(&o, x->location), need,
                        (unsigned long long)offset, (unsigned long long)size);
-    uint8_t *p = bd_arena_alloc(src->arena, need ? need : 1, 1);
-    if (!p)
-        return bd_draft_nomem(err);
     if (!read_all(fd, p, need, (int64_t)offset))
         return bd_fail(err, BD_EIO, "external data '%s' cannot be read",
                        bd_shown(&o, x->location));
-    *out = p;
     return BD_OK;
 }
 
@@ -193,7 +188,17 @@ bd_status bd_onnx_external_read(const uint8_t **out,
     if (fd < 0)
         return bd_fail(err, BD_EUNSUPPORTED, "external data '%s': %s",
                        bd_shown(&o, x->location), why);
-    bd_status s = read_range(out, fd, x, need, src, err);
+    struct stat st;
+    bd_status s = BD_OK;
+    /* Evidence first: nothing is allocated for a file that is too short. */
+    bool enough = fstat(fd, &st) == 0 && need <= (uint64_t)st.st_size;
+    uint8_t *p = bd_arena_alloc(src->arena, enough && need ? need : 1, 1);
+    if (!p)
+        s = bd_draft_nomem(err);
+    else
+        s = read_range(p, fd, x, need, err);
     close(fd);
+    if (s == BD_OK)
+        *out = p;
     return s;
 }

@@ -7,7 +7,9 @@
 #include <string.h>
 
 enum {
-    MAX_DEPTH = BD_MAX_NEST, MAX_INLINED = 100000, MAX_WALKED = 256 << 20,
+    MAX_DEPTH = BD_MAX_NEST,
+    MAX_INLINED = 100000,
+    MAX_WALKED = 256 << 20,
     MAX_ATTRS = 128
 };
 
@@ -57,9 +59,8 @@ bd_status bd_onnx_func_add(struct bd_onnx *o, const struct pb_field *f,
     return BD_OK;
 }
 
-const struct bd_onnx_func *bd_onnx_func_find(const struct bd_onnx *o,
-                                             const char *domain,
-                                             const char *name)
+const struct bd_onnx_func *
+bd_onnx_func_find(const struct bd_onnx *o, const char *domain, const char *name)
 {
     for (size_t k = 0; k < o->nfunc; k++)
         if (strcmp(o->func[k].name, name) == 0 &&
@@ -74,7 +75,7 @@ struct call {
     struct bd_onnx *o;
     const struct bd_node *node;
     struct bd_onnx_scope scope;
-    int nin, nout; /* formals met so far */
+    int nin, nout;        /* formals met so far */
     struct bd_attr *attr; /* the caller's and the defaults it left out */
 };
 
@@ -146,8 +147,7 @@ static const struct pb_rule formal_rules[] = {
 };
 static const struct pb_message formal_message = {
     "FunctionProto", formal_rules, sizeof formal_rules / sizeof *formal_rules};
-static const struct pb_rule body_rule = {7, PB_BYTES, false, "node",
-                                         body_node};
+static const struct pb_rule body_rule = {7, PB_BYTES, false, "node", body_node};
 static const struct pb_message body_message = {"FunctionProto", &body_rule, 1};
 
 static const char *prefix_of(struct bd_onnx *o, const struct bd_node *call)
@@ -155,8 +155,7 @@ static const char *prefix_of(struct bd_onnx *o, const struct bd_node *call)
     struct bd_str s = {0};
     bd_str_printf(&s, "%s:%zu/", call->name[0] ? call->name : call->op,
                   o->calls);
-    const char *p =
-        s.failed ? NULL : bd_arena_strdup(&o->b->arena, s.s, s.n);
+    const char *p = s.failed ? NULL : bd_arena_strdup(&o->b->arena, s.s, s.n);
     bd_str_done(&s);
     return p;
 }

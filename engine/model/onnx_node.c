@@ -12,9 +12,9 @@ struct attr_reading {
     struct bd_onnx *o;
     struct bd_attr *a;
     const char *ref;
-    uint64_t type;     /* AttributeProto.type, 0 = not given */
+    uint64_t type; /* AttributeProto.type, 0 = not given */
     enum bd_attr_kind found;
-    bool any;          /* a payload was there */
+    bool any; /* a payload was there */
     size_t nints, nfloats, filled;
     int64_t *ints;
     float *floats;
@@ -64,8 +64,8 @@ static bd_status attr_str(void *arg, const struct pb_field *f,
                           struct bd_err *err)
 {
     struct attr_reading *r = arg;
-    const char *s = bd_arena_strdup(&r->o->b->arena,
-                                    f->n ? (const char *)f->p : "", f->n);
+    const char *s =
+        bd_arena_strdup(&r->o->b->arena, f->n ? (const char *)f->p : "", f->n);
     if (!s)
         return bd_draft_nomem(err);
     r->a->s = s;
@@ -203,7 +203,7 @@ static bd_status fill_list(struct attr_reading *r, const struct pb_field *f,
 static enum bd_attr_kind kind_of(const struct attr_reading *r)
 {
     static const enum bd_attr_kind by_type[] = {
-        BD_ATTR_OTHER, BD_ATTR_FLOAT, BD_ATTR_INT,    BD_ATTR_STR,
+        BD_ATTR_OTHER,  BD_ATTR_FLOAT, BD_ATTR_INT,    BD_ATTR_STR,
         BD_ATTR_TENSOR, BD_ATTR_OTHER, BD_ATTR_FLOATS, BD_ATTR_INTS,
     };
     if (r->type == 0)
@@ -215,9 +215,8 @@ static enum bd_attr_kind kind_of(const struct attr_reading *r)
     return held ? k : BD_ATTR_OTHER;
 }
 
-bd_status bd_onnx_attr(struct bd_attr *out, const char **ref,
-                       struct bd_onnx *o, const struct pb_field *f,
-                       struct bd_err *err)
+bd_status bd_onnx_attr(struct bd_attr *out, const char **ref, struct bd_onnx *o,
+                       const struct pb_field *f, struct bd_err *err)
 {
     *out = (struct bd_attr){.name = "", .s = ""};
     struct attr_reading r = {.o = o, .a = out, .ref = ""};
@@ -366,8 +365,10 @@ static bd_status make_node(struct bd_node *n, struct node_reading *r,
 {
     struct bd_arena *a = &r->o->b->arena;
     bool main = !r->domain[0] || strcmp(r->domain, "ai.onnx") == 0;
-    *n = (struct bd_node){.name = r->name, .op = r->op,
-                          .nin = (int)r->in.n, .nout = (int)r->out.n,
+    *n = (struct bd_node){.name = r->name,
+                          .op = r->op,
+                          .nin = (int)r->in.n,
+                          .nout = (int)r->out.n,
                           .nattr = r->nattr};
     n->in = keep(a, r->in.v, r->in.n, sizeof(int));
     n->out = keep(a, r->out.v, r->out.n, sizeof(int));
@@ -409,8 +410,7 @@ static bd_status place(struct node_reading *r, struct bd_err *err)
     bd_status s = make_node(&n, r, err);
     if (s != BD_OK)
         return s;
-    const struct bd_onnx_func *fn =
-        bd_onnx_func_find(r->o, r->domain, r->op);
+    const struct bd_onnx_func *fn = bd_onnx_func_find(r->o, r->domain, r->op);
     return fn ? bd_onnx_inline(r->o, fn, &n, err) : bd_onnx_add(r->o, &n, err);
 }
 

@@ -28,13 +28,12 @@ bd_status bd_onnx_text(const char **out, struct bd_arena *a,
 
 /* ------------------------------------------------------- onnx_external.c */
 struct bd_onnx_external {
-    const char *location; /* NULL = none given */
+    const char *location;   /* NULL = none given */
     int64_t offset, length; /* -1 = not given */
 };
 /* One StringStringEntry of TensorProto.external_data. */
-bd_status bd_onnx_external_entry(struct bd_onnx_external *x,
-                                 struct bd_arena *a, const struct pb_field *f,
-                                 struct bd_err *err);
+bd_status bd_onnx_external_entry(struct bd_onnx_external *x, struct bd_arena *a,
+                                 const struct pb_field *f, struct bd_err *err);
 /* Exactly `need` bytes of the file named, in the arena. */
 bd_status bd_onnx_external_read(const uint8_t **out,
                                 const struct bd_onnx_external *x,
@@ -51,9 +50,9 @@ struct bd_onnx_func { /* a FunctionProto, unread until a node calls it */
 /* Names inside a function body mean something else: formal names stand for
  * the caller's values, all others get the call's prefix. */
 struct bd_onnx_scope {
-    struct bd_map map;           /* name in the body -> value */
+    struct bd_map map; /* name in the body -> value */
     const char *prefix;
-    const struct bd_attr *attr;  /* of the calling node */
+    const struct bd_attr *attr; /* of the calling node */
     size_t nattr;
     int depth;
 };
@@ -68,8 +67,8 @@ struct bd_onnx {
     struct bd_ints declared; /* graph inputs as listed, weights among them */
     struct bd_onnx_func *func;
     size_t nfunc, capfunc;
-    size_t calls;  /* nodes that came out of function bodies */
-    size_t walked; /* bytes of bodies, each time anew */
+    size_t calls;                /* nodes that came out of function bodies */
+    size_t walked;               /* bytes of bodies, each time anew */
     struct bd_onnx_scope *scope; /* NULL in the graph itself */
 };
 
@@ -80,9 +79,8 @@ bd_status bd_onnx_value(int *v, struct bd_onnx *o, const struct pb_field *f,
 /* ---------------------------------------------------------- onnx_node.c */
 bd_status bd_onnx_node(struct bd_onnx *o, const uint8_t *p, size_t n,
                        struct bd_err *err);
-bd_status bd_onnx_attr(struct bd_attr *out, const char **ref,
-                       struct bd_onnx *o, const struct pb_field *f,
-                       struct bd_err *err);
+bd_status bd_onnx_attr(struct bd_attr *out, const char **ref, struct bd_onnx *o,
+                       const struct pb_field *f, struct bd_err *err);
 /* Makes `node` the producer of its outputs and appends it. */
 bd_status bd_onnx_add(struct bd_onnx *o, const struct bd_node *node,
                       struct bd_err *err);

@@ -12,8 +12,8 @@ static const struct {
     uint32_t field;
     enum pb_wire wire;
 } stores[NSTORES] = {
-    {4, PB_FIXED32}, {5, PB_VARINT}, {7, PB_VARINT}, {10, PB_FIXED64},
-    {11, PB_VARINT},
+    {4, PB_FIXED32},  {5, PB_VARINT},  {7, PB_VARINT},
+    {10, PB_FIXED64}, {11, PB_VARINT},
 };
 
 struct reading {
@@ -171,12 +171,11 @@ static bd_status check_type(const struct reading *r, struct bd_err *err)
 {
     struct bd_shown o;
     bool text = r->type == BD_STRING || r->strings;
-    if (text || r->type > BD_BF16 ||
-        bd_dtype_size((enum bd_dtype)r->type) == 0)
+    if (text || r->type > BD_BF16 || bd_dtype_size((enum bd_dtype)r->type) == 0)
         return bd_fail(err, text ? BD_EUNSUPPORTED : BD_EFORMAT,
                        "tensor '%s': element type %llu (%s) is not read",
-                       bd_shown(&o, r->out->name),
-                       (unsigned long long)r->type, text ? "string" : "unknown");
+                       bd_shown(&o, r->out->name), (unsigned long long)r->type,
+                       text ? "string" : "unknown");
     return BD_OK;
 }
 

@@ -1,8 +1,8 @@
 /* Writing ONNX.  The bytes depend on the network alone, so the same network
- * gives the same file.  Constants are written with raw_data in their declared type; one
- * that folding moved bears the name it had in the file it came from, so that
- * layers keep their names when read back.  What was a Constant node becomes
- * one again, so that it is not taken for a weight. */
+ * gives the same file.  Constants are written with raw_data in their declared
+ * type; one that folding moved bears the name it had in the file it came
+ * from, so that layers keep their names when read back.  What was a Constant
+ * node becomes one again, so that it is not taken for a weight. */
 #include "model/onnx_priv.h"
 
 #include <stdio.h>
@@ -27,8 +27,7 @@ static void put_int(struct bd_str *b, uint32_t field, int64_t v)
     put_varint(b, (uint64_t)v);
 }
 
-static void put_bytes(struct bd_str *b, uint32_t field, const void *p,
-                      size_t n)
+static void put_bytes(struct bd_str *b, uint32_t field, const void *p, size_t n)
 {
     put_varint(b, (uint64_t)field << 3 | PB_BYTES);
     put_varint(b, n);
@@ -242,8 +241,7 @@ static void mark_used(struct writer *w)
      * have no node at all. */
     for (size_t v = 0; v < m->nvalues; v++) {
         const struct bd_tensor *t = &m->value[v].t;
-        bool clip = t->f && bd_tensor_count(t) == 1 &&
-                    m->value[v].initializer;
+        bool clip = t->f && bd_tensor_count(t) == 1 && m->value[v].initializer;
         if ((t->f || t->i) && (clip || m->nnodes == 0))
             w->used[v] = true;
     }

@@ -60,8 +60,9 @@ bd_status pb_next(struct pb_field *f, struct bd_reader *r, struct bd_err *err)
     size_t at = r->pos;
     uint64_t key;
     if (!take_varint(r, &key))
-        return bd_fail(err, BD_EFORMAT, "a field key is cut short (file cut "
-                                        "short?)");
+        return bd_fail(err, BD_EFORMAT,
+                       "a field key is cut short (file cut "
+                       "short?)");
     f->wire = (enum pb_wire)(key & 7);
     f->num = key >> 3;
     if (f->num == 0 || f->num >= (1u << 29))

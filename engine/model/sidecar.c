@@ -105,8 +105,7 @@ static const char *beside(struct bd_arena *a, const char *model,
     struct bd_str b = {0};
     bd_str_put(&b, model, plain ? 0 : (size_t)(slash - model) + 1);
     bd_str_puts(&b, text);
-    const char *p =
-        b.failed ? NULL : bd_arena_strdup(a, b.s ? b.s : "", b.n);
+    const char *p = b.failed ? NULL : bd_arena_strdup(a, b.s ? b.s : "", b.n);
     bd_str_done(&b);
     return p;
 }

@@ -22,8 +22,7 @@ static bd_status odd(struct bd_err *err, const char *what)
 
 static int peek(struct header *h)
 {
-    while (h->r.pos < h->r.size &&
-           memchr(" \t\r\n", h->r.base[h->r.pos], 4))
+    while (h->r.pos < h->r.size && memchr(" \t\r\n", h->r.base[h->r.pos], 4))
         h->r.pos++;
     return h->r.pos < h->r.size ? h->r.base[h->r.pos] : 0;
 }
@@ -40,8 +39,7 @@ static bool word(struct header *h, const char *w)
 {
     size_t n = strlen(w);
     peek(h);
-    if (h->r.size - h->r.pos < n ||
-        memcmp(h->r.base + h->r.pos, w, n) != 0)
+    if (h->r.size - h->r.pos < n || memcmp(h->r.base + h->r.pos, w, n) != 0)
         return false;
     h->r.pos += n;
     return true;
@@ -249,8 +247,8 @@ static bool native(const struct header *h, const uint8_t *p)
            (uintptr_t)p % bd_dtype_size(h->t.type) == 0;
 }
 
-static bd_status convert(struct header *h, struct bd_arena *a,
-                         const uint8_t *p, size_t n, struct bd_err *err)
+static bd_status convert(struct header *h, struct bd_arena *a, const uint8_t *p,
+                         size_t n, struct bd_err *err)
 {
     bool real = bd_dtype_is_real(h->t.type);
     size_t size = real ? sizeof(float) : sizeof(int64_t);
@@ -280,8 +278,7 @@ static bd_status open_array(struct header *h, struct bd_reader *r, size_t *need,
     bd_status s = read_header(h, r, err);
     if (s == BD_OK)
         s = bd_shape_check(&count, h->t.dim, h->t.rank, err);
-    if (s == BD_OK &&
-        !bd_mul(need, (size_t)count, bd_dtype_size(h->t.type)))
+    if (s == BD_OK && !bd_mul(need, (size_t)count, bd_dtype_size(h->t.type)))
         s = odd(err, "the shape is too large");
     return s;
 }
@@ -307,9 +304,8 @@ bd_status bd_npy_read(struct bd_tensor *out, struct bd_arena *a,
         return s;
     size_t left = r.size - r.pos;
     if (need != left)
-        return bd_fail(err, BD_EFORMAT,
-                       "%zu bytes of data, %s %s needs %zu%s", left,
-                       bd_shape_text(shape, sizeof shape, &h.t),
+        return bd_fail(err, BD_EFORMAT, "%zu bytes of data, %s %s needs %zu%s",
+                       left, bd_shape_text(shape, sizeof shape, &h.t),
                        bd_dtype_name(h.t.type), need,
                        left < need ? " (file cut short?)" : "");
     const uint8_t *p = r.base + r.pos;

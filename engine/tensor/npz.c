@@ -13,10 +13,17 @@
 #include <zlib.h>
 
 enum {
-    ZIP_END = 0x06054b50, ZIP_END64 = 0x06064b50, ZIP_LOC64 = 0x07064b50,
-    ZIP_ENTRY = 0x02014b50, ZIP_LOCAL = 0x04034b50,
-    END_SIZE = 22, LOC64_SIZE = 20, END64_SIZE = 56, ENTRY_SIZE = 46,
-    LOCAL_SIZE = 30, MAX_COMMENT = 65535
+    ZIP_END = 0x06054b50,
+    ZIP_END64 = 0x06064b50,
+    ZIP_LOC64 = 0x07064b50,
+    ZIP_ENTRY = 0x02014b50,
+    ZIP_LOCAL = 0x04034b50,
+    END_SIZE = 22,
+    LOC64_SIZE = 20,
+    END64_SIZE = 56,
+    ENTRY_SIZE = 46,
+    LOCAL_SIZE = 30,
+    MAX_COMMENT = 65535
 };
 
 struct member {
@@ -97,8 +104,8 @@ static bd_status find_directory(struct zip *z, struct bd_err *err)
     z->count = le(p + 10, 2);
     z->dir_size = le(p + 12, 4);
     z->dir = le(p + 16, 4);
-    bool big = z->count == 0xffff || z->dir_size == 0xffffffff ||
-               z->dir == 0xffffffff;
+    bool big =
+        z->count == 0xffff || z->dir_size == 0xffffffff || z->dir == 0xffffffff;
     if (big && !read_end64(z, &end))
         return broken(err, "its 64-bit directory is broken");
     if (le(p + 4, 2) || le(p + 6, 2) || le(p + 8, 2) != le(p + 10, 2))
@@ -156,8 +163,7 @@ static bd_status read_entry(struct zip *z, struct bd_reader *r,
         return bd_fail(err, BD_EUNSUPPORTED, "zip archive: it is encrypted");
     if (m->method != 0 && m->method != 8)
         return bd_fail(err, BD_EUNSUPPORTED,
-                       "zip archive: packing method %d is not read",
-                       m->method);
+                       "zip archive: packing method %d is not read", m->method);
     if (memchr(m->name, 0, m->nname))
         return broken(err, "a name holds a zero byte");
     (void)z;
@@ -374,8 +380,7 @@ static bd_status read_zip(struct bd_npz_entry **out, size_t *n, struct zip *z,
     for (size_t k = 0; k < z->count; k++)
         count += is_npy_name(&z->m[k]);
     if (!count)
-        return bd_fail(err, BD_EFORMAT,
-                       "the zip archive holds no .npy array");
+        return bd_fail(err, BD_EFORMAT, "the zip archive holds no .npy array");
     struct bd_npz_entry *e = bd_arena_alloc(z->a, count, sizeof *e);
     if (!e)
         return bd_fail(err, BD_ENOMEM, "not enough memory for the archive");

@@ -66,16 +66,15 @@ static bool small_network(struct bd_str *out)
     static float w[16] = {1, 2, 3, 4, 5, 6, 7, 8};
     static int64_t shape[2] = {2, 4};
     static const int64_t xd[] = {-1, 4}, perm[] = {1, 0};
-    const struct bd_attr turn = {.name = "perm", .kind = BD_ATTR_INTS, .n = 2,
-                                 .ints = perm};
+    const struct bd_attr turn = {
+        .name = "perm", .kind = BD_ATTR_INTS, .n = 2, .ints = perm};
     const struct bd_attr some[] = {
         {.name = "alpha", .kind = BD_ATTR_FLOAT, .f = 0.5f},
         {.name = "mode", .kind = BD_ATTR_STR, .s = "linear"},
         {.name = "axis", .kind = BD_ATTR_INT, .i = -1}};
     struct bd_tensor flat = {.type = BD_F32, .rank = 1, .dim = {8}, .f = w};
     struct bd_tensor half = flat;
-    struct bd_tensor dims = {.type = BD_I64, .rank = 1, .dim = {2},
-                             .i = shape};
+    struct bd_tensor dims = {.type = BD_I64, .rank = 1, .dim = {2}, .i = shape};
     struct bd_builder *b = bd_builder_new();
     struct bd_model *m = NULL;
     half.type = BD_F16;
@@ -88,8 +87,8 @@ static bool small_network(struct bd_str *out)
     x = bd_build_node(b, "MatMul", "m", mul, 2, NULL, 0);
     x = bd_build_node(b, "com.example.Odd", "o", &x, 1, some, 3);
     int gemm[2] = {x, bd_build_const(b, "h", &half)};
-    gemm[1] = bd_build_node(b, "Reshape", "r2",
-                            (int[]){gemm[1], move[1]}, 2, NULL, 0);
+    gemm[1] = bd_build_node(b, "Reshape", "r2", (int[]){gemm[1], move[1]}, 2,
+                            NULL, 0);
     bd_build_output(b, bd_build_node(b, "Gemm", "g", gemm, 2, NULL, 0));
     bool ok = bd_build_finish(&m, b, true, NULL) == BD_OK &&
               bd_onnx_write(out, m, NULL, NULL) == BD_OK;

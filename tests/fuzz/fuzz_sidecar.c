@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 bool fuzz_seed(struct bd_str *out, size_t k)
 {
     static const char json[] =
-        "{\"schema\":\"bitdial.model/1\",\"input\":{\"scale\":\"1/255\",\"mean\""
+        "{\"schema\":\"bitdial.model/1\",\"input\":{\"scale\":\"1/"
+        "255\",\"mean\""
         ":[0.5,0.25,1e-3]},\"labels\":\"l.txt\",\"data\":\"synth:glyphs\"}";
     static const char proto[] =
         "\x08\x02\x08\x01\x10\x01\x42\x01t\x4a\x08\0\0\x80\x3f\0\0\0\x40";

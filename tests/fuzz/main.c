@@ -42,9 +42,19 @@ static bool read_seed(struct seeds *s, const char *path)
 
 static void set_extreme(uint8_t *p, size_t left, struct bd_rng *r)
 {
-    static const uint64_t values[] = {
-        0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000,
-        0xffffffff, 0x7fffffffffffffff, 0x8000000000000000, UINT64_MAX};
+    static const uint64_t values[] = {0,
+                                      1,
+                                      0x7f,
+                                      0x80,
+                                      0xff,
+                                      0x7fff,
+                                      0xffff,
+                                      0x7fffffff,
+                                      0x80000000,
+                                      0xffffffff,
+                                      0x7fffffffffffffff,
+                                      0x8000000000000000,
+                                      UINT64_MAX};
     uint64_t v = values[bd_rng_below(r, sizeof values / sizeof *values)];
     size_t n = (size_t)1 << bd_rng_below(r, 4);
     for (size_t k = 0; k < n && k < left; k++)

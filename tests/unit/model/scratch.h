@@ -34,8 +34,8 @@ static inline void mem_close(struct mem_file *m)
     close(m->fd);
 }
 
-static inline bd_status mem_load(struct bd_model **out, const void *p,
-                                 size_t n, struct bd_err *err)
+static inline bd_status mem_load(struct bd_model **out, const void *p, size_t n,
+                                 struct bd_err *err)
 {
     struct mem_file f;
     mem_open(&f, p, n);
@@ -98,8 +98,8 @@ static inline void pb_msg(struct pbuf *m, unsigned field,
 /* ------------------------------------------------------------- ONNX pieces */
 
 /* NodeProto: op, one or two inputs, one output. */
-static inline void onnx_node(struct pbuf *graph, const char *op,
-                             const char *a, const char *b, const char *out)
+static inline void onnx_node(struct pbuf *graph, const char *op, const char *a,
+                             const char *b, const char *out)
 {
     struct pbuf n = {.n = 0};
     pb_str(&n, 1, a);

@@ -233,7 +233,9 @@ static void test_override(void **state)
     static const float half[] = {0.5f, -0.25f}, other[] = {2.0f, 4.0f};
     (void)state;
     struct bd_builder *b = bd_builder_new();
-    struct bd_tensor t = {.type = BD_F16, .rank = 2, .dim = {2, 1},
+    struct bd_tensor t = {.type = BD_F16,
+                          .rank = 2,
+                          .dim = {2, 1},
                           .f = (float *)(uintptr_t)half};
     int in[2] = {bd_build_input(b, "x", xd, 2), bd_build_const(b, "w", &t)};
     bd_build_output(b, bd_build_node(b, "MatMul", "m", in, 2, NULL, 0));
@@ -279,8 +281,8 @@ static void test_shared_weight(void **state)
     static const float w[] = {1, NAN, 3, 4};
     (void)state;
     struct bd_builder *b = bd_builder_new();
-    struct bd_tensor t = {.type = BD_F32, .rank = 2, .dim = {2, 2},
-                          .f = (float *)(uintptr_t)w};
+    struct bd_tensor t = {
+        .type = BD_F32, .rank = 2, .dim = {2, 2}, .f = (float *)(uintptr_t)w};
     int k = bd_build_const(b, "body.weight", &t);
     int in[2] = {bd_build_input(b, "x", xd, 2), k};
     in[0] = bd_build_node(b, "MatMul", "first", in, 2, NULL, 0);
@@ -305,8 +307,8 @@ static void test_left_operand(void **state)
     static const float w[] = {1, 2, 3, 4, 5, 6};
     (void)state;
     struct bd_builder *b = bd_builder_new();
-    struct bd_tensor t = {.type = BD_F32, .rank = 2, .dim = {3, 2},
-                          .f = (float *)(uintptr_t)w};
+    struct bd_tensor t = {
+        .type = BD_F32, .rank = 2, .dim = {3, 2}, .f = (float *)(uintptr_t)w};
     int in[2];
     in[1] = bd_build_input(b, "x", xd, 2);
     in[0] = bd_build_const(b, "w", &t);

@@ -112,8 +112,7 @@ static void check_numbers(int type, bool packed)
     assert_int_equal(c->type, type);
     for (int i = 0; i < 3; i++) {
         double want = i == 0 ? 1 : i == 1 ? -2 : 3;
-        assert_true(c->f ? (double)c->f[i] == want
-                         : (double)c->i[i] == want);
+        assert_true(c->f ? (double)c->f[i] == want : (double)c->i[i] == want);
     }
     bd_model_free(k);
 }
@@ -303,10 +302,10 @@ static void test_wire(void **state)
         size_t n;
         const char *part;
     } bad[] = {
-        {"\x08\x08\x3b", 3, "wire type 3"},          /* group */
-        {"\x08\x08\x3c", 3, "wire type 4"},          /* end of group */
+        {"\x08\x08\x3b", 3, "wire type 3"}, /* group */
+        {"\x08\x08\x3c", 3, "wire type 4"}, /* end of group */
         {"\x08\x08\x02\x01x", 5, "field number 0"},
-        {"\x08\x08\x38\x01", 4, "wire type 0"},      /* graph as a number */
+        {"\x08\x08\x38\x01", 4, "wire type 0"}, /* graph as a number */
         {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12, "past"},
         {"\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13, "past"},
         {"\x08\x08\x3a\x05xx", 6, "past"},

@@ -126,8 +126,7 @@ static void test_resnet_npz(void **state)
     assert_true(isnan(m->layer[21].learned_w));
     size_t clips = 0;
     for (size_t k = 0; k < m->nlayers; k++)
-        clips += !isnan(m->layer[k].learned_w) &&
-                 !isnan(m->layer[k].learned_a);
+        clips += !isnan(m->layer[k].learned_w) && !isnan(m->layer[k].learned_a);
     assert_int_equal(clips, 20);
     bd_model_free(m);
 }
@@ -150,8 +149,7 @@ static void test_not_yet(void **state)
     static const char *const files[] = {
         "pytorch/cifar10_resnet_4b_zip.pth",
         "resnet20_akamaster/resnet20-12fca82f.th",
-        "safetensors/mnist_tinygrad_mlp.safetensors",
-        "gguf/valid-small.gguf"};
+        "safetensors/mnist_tinygrad_mlp.safetensors", "gguf/valid-small.gguf"};
     (void)state;
     for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
         char path[512];
@@ -185,8 +183,8 @@ static void test_conformance(void **state)
         assert_int_equal(s, BD_OK);
         models++;
         bd_model_free(m);
-        snprintf(path, sizeof path,
-                 "%s/%s/test_data_set_0/output_0.pb", root, e->d_name);
+        snprintf(path, sizeof path, "%s/%s/test_data_set_0/output_0.pb", root,
+                 e->d_name);
         s = bd_tensor_load(&t, &a, path, &err);
         if (s != BD_OK)
             print_error("%s: %s\n", e->d_name, err.msg);

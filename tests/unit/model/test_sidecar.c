@@ -39,9 +39,16 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {
-        "net.bitdial.json", "net.onnx.bitdial.json", "net.onnx", "t.pb",
-        "t.npy", "w.bin", "link", "hard", "sub/w.bin", "fifo"};
+    static const char *const names[] = {"net.bitdial.json",
+                                        "net.onnx.bitdial.json",
+                                        "net.onnx",
+                                        "t.pb",
+                                        "t.npy",
+                                        "w.bin",
+                                        "link",
+                                        "hard",
+                                        "sub/w.bin",
+                                        "fifo"};
     struct folder *f = *state;
     for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         unlink(in(f, names[k]));
@@ -54,8 +61,7 @@ static int tear_down(void **state)
 /* ----------------------------------------------------------------- sidecar */
 
 static bd_status sidecar(struct bd_sidecar *s, struct bd_arena *a,
-                         struct folder *f, const char *json,
-                         struct bd_err *err)
+                         struct folder *f, const char *json, struct bd_err *err)
 {
     char model[160];
     write_file(f, "net.bitdial.json", json, strlen(json));
@@ -198,9 +204,8 @@ static void test_external(void **state)
     struct folder *f = *state;
     struct bd_model *m = NULL;
     struct bd_err err = {0};
-    const struct entry flat[] = {{"location", "w.bin"},
-                                 {"offset", "4"},
-                                 {"length", "16"}};
+    const struct entry flat[] = {
+        {"location", "w.bin"}, {"offset", "4"}, {"length", "16"}};
     const struct entry deep[] = {{"location", "sub/w.bin"}};
     write_file(f, "w.bin", weights, sizeof weights);
     bd_status s = external(&m, f, flat, 3, &err);
@@ -219,9 +224,9 @@ static void test_external(void **state)
 static void test_external_hostile(void **state)
 {
     static const char *const where[] = {
-        "../w.bin", "sub/../w.bin", "/etc/passwd", "",     "nothing",
-        "a\\b",     "http://x/w",   "link",        "hard", "fifo",
-        "sub",      ".",            "w.bin/",      "//w.bin"};
+        "../w.bin",   "sub/../w.bin", "/etc/passwd", "",     "nothing", "a\\b",
+        "http://x/w", "link",         "hard",        "fifo", "sub",     ".",
+        "w.bin/",     "//w.bin"};
     struct folder *f = *state;
     char target[160];
     write_file(f, "w.bin", weights, sizeof weights);
@@ -273,10 +278,9 @@ static void test_external_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_sidecar),      IN_FOLDER(test_bad_sidecars),
-        IN_FOLDER(test_tensor_files), IN_FOLDER(test_external),
-        IN_FOLDER(test_external_hostile),
-        IN_FOLDER(test_external_numbers),
+        IN_FOLDER(test_sidecar),          IN_FOLDER(test_bad_sidecars),
+        IN_FOLDER(test_tensor_files),     IN_FOLDER(test_external),
+        IN_FOLDER(test_external_hostile), IN_FOLDER(test_external_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
