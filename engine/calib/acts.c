@@ -20,7 +20,7 @@ bd_status bd_calib_acts(struct bd_qparam *out, const struct bd_actstat *s,
                         struct bd_err *err)
 {
     struct bd_calib_fit f = {.cfg = cfg, .learned = learned,
-                             .src = {s, act_error, act_quantile}};
+                             .src = {s, act_error, act_quantile, NULL}};
     struct bd_qparam p = {.q = bd_quantizer_at(cfg->quant), .bits = cfg->bits};
     bd_status st = bd_quantizer_check(cfg->quant, cfg->bits, false, err);
 

@@ -13,6 +13,8 @@ struct bd_calib_source {
     double (*error)(const void *data, const double *levels,
                     const double *cuts, size_t nlev);
     double (*quantile)(const void *data, double center, double q);
+    /* Error no grid within [lo, hi] can avoid; NULL: not known. */
+    double (*beyond)(const void *data, double lo, double hi);
 };
 
 /* One fit: what is asked, of which values; and room for one grid, kept across

@@ -60,22 +60,36 @@ static bd_status try_grid(double *e, struct bd_calib_fit *f,
     return st == BD_OK ? bd_calib_error(e, f, p, err) : st;
 }
 
-/* alpha = i/100 of the largest magnitude, first minimum. */
+/* Clipping alone costs more than the best found so far: no grid of this clip
+ * can win.  The margin covers rounding. */
+static bool hopeless(const struct bd_qparam *p, const struct bd_calib_fit *f,
+                     double best)
+{
+    double reach = p->clip * p->sigma;
+
+    return f->src.beyond && best < INFINITY &&
+           f->src.beyond(f->src.data, p->mu - reach, p->mu + reach) >
+               best * (1 + 1e-9);
+}
+
+/* alpha = i/100 of the largest magnitude, first minimum.  Walked from the
+ * largest down with ties going to the later, which is the same and lets
+ * `hopeless` cut off the small ones. */
 static bd_status search_clip(struct bd_qparam *p, struct bd_calib_fit *f,
-                          struct bd_err *err)
+                             struct bd_err *err)
 {
     double reach = p->clip, best = INFINITY, chosen = reach, e;
 
-    for (int i = 1; i <= FRACTIONS; i++) {
+    for (int i = FRACTIONS; i > 0; i--) {
         bd_status st;
 
         p->clip = (double)i / FRACTIONS * reach;
-        if (!(p->clip > 0))
-            continue; /* underflow of a reach near the smallest double */
+        if (!(p->clip > 0) || hopeless(p, f, best))
+            break; /* smaller clips cut off even more */
         st = try_grid(&e, f, p, err);
         if (st != BD_OK)
             return st;
-        if (e < best) {
+        if (e <= best) {
             best = e;
             chosen = p->clip;
         }

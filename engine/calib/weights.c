@@ -18,6 +18,11 @@ static double index_quantile(const void *data, double center, double q)
     return bd_index_quantile_about(data, center, q);
 }
 
+static double index_beyond(const void *data, double lo, double hi)
+{
+    return bd_index_beyond(data, lo, hi);
+}
+
 void bd_qset_done(struct bd_qset *s)
 {
     bd_free(s->p);
@@ -173,7 +178,8 @@ static struct bd_calib_fit fit_of(const struct bd_weights *w,
 {
     return (struct bd_calib_fit){.cfg = cfg, .learned = w->learned_clip,
                                  .ctl = ctl,
-                                 .src = {NULL, index_error, index_quantile}};
+                                 .src = {NULL, index_error, index_quantile,
+                                         index_beyond}};
 }
 
 /* Widths, rows and counts that a caller could have got wrong. */

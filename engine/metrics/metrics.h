@@ -18,7 +18,8 @@ struct bd_error_stats {
 };
 double bd_psnr_db(double peak, double mse);
 double bd_sqnr_db(double power, double mse);
-/* Exact, in one blocked pass; q as fitted. */
+/* Exact: through w->index where q is one grid for the tensor (microseconds),
+ * else in one blocked pass; q as fitted. */
 bd_status bd_error_of(struct bd_error_stats *out, const struct bd_weights *w,
                       const struct bd_qset *q, struct bd_err *err);
 
@@ -46,7 +47,9 @@ struct bd_net_eval {
     double kl, agreement;  /* against float; NaN when float is unknown */
 };
 void bd_wilson(double *lo, double *hi, int64_t right, int64_t n);
-/* logits, float_logits (NULL ok): [n, classes]; labels[n], -1 = none. */
+/* logits, float_logits (NULL ok): [n, classes]; labels[n], -1 = none, or
+ * NULL.  images counts the labelled ones, total is n.  Among equal logits the
+ * lower class index wins. */
 void bd_eval_logits(struct bd_net_eval *out, const float *logits,
                     const float *float_logits, const int *labels, int64_t n,
                     int64_t classes); /* six: all pure inputs */

@@ -1,4 +1,5 @@
-/* Error of quantized weights, exact, in one pass over blocks.
+/* Error of quantized weights, exact: from the index where one grid serves
+ * the whole tensor, which takes microseconds, else in one pass over blocks.
  *
  * Errors are taken between the weights and the grid's levels in double, in
  * the domain of the weights: also for networks trained with quantization,
@@ -56,6 +57,12 @@ static void ends_of(double *lo, double *hi, const struct bd_qparam *p)
     bd_quant_project(v, v, 2, p);
     *lo = v[0];
     *hi = v[1];
+}
+
+/* A network that uses Q(z) itself has its zeros where z is 0. */
+static double zero_of(const struct bd_qparam *p)
+{
+    return p->map_back ? 0 : p->mu;
 }
 
 /* Sums over one block of finite values x and what they became, q. */
@@ -120,8 +127,7 @@ static void add_run(void *arg, const struct bd_qparam *p, const float *x,
 
     if (a->p != p)
         ends_of(&a->lo, &a->hi, p);
-    /* A network that uses Q(z) itself has its zeros where z is 0. */
-    a->zero = p->map_back ? 0 : p->mu;
+    a->zero = zero_of(p);
     a->p = p;
     while (n > 0) {
         size_t take = n < BLOCK ? n : BLOCK, m = 0;
@@ -140,14 +146,14 @@ static void add_run(void *arg, const struct bd_qparam *p, const float *x,
 }
 
 /* Shannon entropy of the codes, and how many are in use. */
-static double entropy_of(const int64_t *count, int64_t *used)
+static double entropy_of(const int64_t *count, size_t n, int64_t *used)
 {
     double total = 0, h = 0;
 
     *used = 0;
-    for (int i = 0; i < CODES; i++)
+    for (size_t i = 0; i < n; i++)
         total += (double)count[i];
-    for (int i = 0; i < CODES; i++)
+    for (size_t i = 0; i < n; i++)
         if (count[i] > 0) {
             double p = (double)count[i] / total;
 
@@ -157,42 +163,106 @@ static double entropy_of(const int64_t *count, int64_t *used)
     return fmax(h, 0); /* a single code would give -0 */
 }
 
-static void finish(struct bd_error_stats *out, const struct pass *a)
+struct totals { /* what both ways arrive at */
+    double err2, xx, qq, xq, max_err, peak;
+    int64_t n, zeros, clipped;
+};
+
+static void finish(struct bd_error_stats *out, const struct totals *a)
 {
     double n = a->n > 0 ? (double)a->n : 1;
-    double norm = sqrt(acc_get(&a->xx)) * sqrt(acc_get(&a->qq));
+    double norm = sqrt(a->xx) * sqrt(a->qq);
 
     out->n = a->n;
-    out->mse = acc_get(&a->err2) / n;
+    out->mse = a->err2 / n;
     out->peak = a->peak;
     out->psnr_db = bd_psnr_db(a->peak, out->mse);
-    out->sqnr_db = bd_sqnr_db(acc_get(&a->xx) / n, out->mse);
+    out->sqnr_db = bd_sqnr_db(a->xx / n, out->mse);
     out->max_err = a->max_err;
     out->zeros = a->zeros;
     out->clipped = a->clipped;
     /* Two zero tensors point the same way; one zero has no direction. */
     if (norm > 0)
-        out->cosine = fmin(1, acc_get(&a->xq) / norm);
+        out->cosine = fmin(1, a->xq / norm);
     else
         out->cosine = out->mse == 0 ? 1 : 0;
-    out->entropy_bits = entropy_of(a->count, &out->levels_used);
 }
 
-bd_status bd_error_of(struct bd_error_stats *out, const struct bd_weights *w,
-                      const struct bd_qset *q, struct bd_err *err)
+static bd_status by_pass(struct bd_error_stats *out,
+                         const struct bd_weights *w, const struct bd_qset *q,
+                         struct bd_err *err)
 {
     struct pass a = {.count = bd_calloc(CODES, sizeof(*a.count))};
-    struct bd_error_stats s = {0};
-    const struct bd_qparam *p = q->n ? &q->p[0] : NULL;
+    struct totals t;
 
     if (!a.count)
         return bd_fail(err, BD_ENOMEM, "no memory to count the codes in use");
     bd_qset_visit(w, q, add_run, &a);
-    finish(&s, &a);
+    t = (struct totals){acc_get(&a.err2), acc_get(&a.xx), acc_get(&a.qq),
+                        acc_get(&a.xq), a.max_err, a.peak, a.n, a.zeros,
+                        a.clipped};
+    finish(out, &t);
+    out->entropy_bits = entropy_of(a.count, CODES, &out->levels_used);
+    bd_free(a.count);
+    return BD_OK;
+}
+
+static bd_status by_index(struct bd_error_stats *out, const struct bd_index *ix,
+                          const struct bd_qparam *p, struct bd_err *err)
+{
+    size_t n = p->q->levels(NULL, 0, p);
+    double *lev = bd_alloc(n, sizeof(*lev)), *cut = bd_alloc(n, sizeof(*cut));
+    struct bd_index_price pr = {.occupancy = bd_calloc(n, sizeof(int64_t))};
+    bd_status st = BD_ENOMEM;
+
+    if (lev && cut && pr.occupancy) {
+        struct totals t;
+
+        p->q->levels(lev, n, p);
+        p->q->cuts(cut, n, p);
+        bd_index_price(&pr, ix, lev, cut, n);
+        t = (struct totals){pr.err2, bd_index_sumsq(ix), pr.qq, pr.xq,
+                            pr.max_err, bd_index_absmax(ix),
+                            (int64_t)bd_index_count(ix), 0, pr.clipped};
+        if (p->q->traits & BD_Q_NO_CLIP)
+            t.clipped = 0;
+        for (size_t i = 0; i < n; i++)
+            if (lev[i] == zero_of(p))
+                t.zeros += pr.occupancy[i];
+        finish(out, &t);
+        out->entropy_bits = entropy_of(pr.occupancy, n, &out->levels_used);
+        st = BD_OK;
+    }
+    bd_free(lev);
+    bd_free(cut);
+    bd_free(pr.occupancy);
+    return st == BD_OK ? st
+                       : bd_fail(err, st, "no memory for a grid of %zu levels",
+                                 n);
+}
+
+/* Beyond this many levels the pass is the quicker way. */
+enum {
+    MANY = 4096
+};
+
+bd_status bd_error_of(struct bd_error_stats *out, const struct bd_weights *w,
+                      const struct bd_qset *q, struct bd_err *err)
+{
+    const struct bd_qparam *p = q->n ? &q->p[0] : NULL;
+    struct bd_error_stats s = {0};
+    bd_status st;
+
+    if (w->index && q->n == 1 && p->bits > 0 && p->bits < 32 &&
+        p->q->levels(NULL, 0, p) <= MANY)
+        st = by_index(&s, w->index, p, err);
+    else
+        st = by_pass(&s, w, q, err);
+    if (st != BD_OK)
+        return st;
     s.stored_bits = q->stored_bits;
     if (p)
         s.clip = p->clip * (p->sigma > 0 ? p->sigma : 1);
-    bd_free(a.count);
     *out = s;
     return BD_OK;
 }

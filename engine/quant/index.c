@@ -8,7 +8,7 @@
  * scanned.  Between two decision points all values share a level q, and their
  * squared error is S2 - 2*q*S1 + n*q^2 of the difference of two prefixes.
  *
- * Invariant: bin_of is monotone in x, because it is made of one rounded
+ * Invariant: bd_index_bin is monotone in x, because it is made of one rounded
  * subtraction, one rounded product and clamping, each monotone.  So every
  * value in an earlier bin is <= every value in a later one, and bins need no
  * exact borders.
@@ -21,8 +21,7 @@
 #include <float.h>
 #include <stdlib.h>
 
-#include "quant/exact.h"
-#include "quant_priv.h"
+#include "index_priv.h"
 
 enum {
     MAX_BINS = 1 << 16,
@@ -32,30 +31,7 @@ enum {
     BATCH = 512    /* bin numbers made at a time */
 };
 
-struct sums { /* of all values before a place in the order */
-    size_t n;
-    struct bd_pair s1, s2;
-};
-
-struct bd_index {
-    struct bd_moments m;
-    size_t nbins;
-    float lo, scale;     /* bin = (x - lo) * scale, clamped */
-    float *x;            /* [m.n], bin after bin */
-    size_t *first;       /* [nbins + 1], where each bin begins */
-    struct sums *before; /* [nbins + 1] */
-};
-
 /* ------------------------------------------------------------ the bins */
-static size_t bin_of(const struct bd_index *ix, float x)
-{
-    float v = (x - ix->lo) * ix->scale, top = (float)(ix->nbins - 1);
-
-    v = v > 0 ? v : 0; /* also when not a number */
-    v = v < top ? v : top;
-    return (size_t)(int32_t)v;
-}
-
 static int by_value(const void *a, const void *b)
 {
     float x, y;
@@ -109,7 +85,7 @@ static void place_bins(struct bd_index *ix, const float *x, size_t n)
     ix->scale = (float)scale;
 }
 
-/* Bin numbers of a batch: bin_of, eight at a time. */
+/* Bin numbers of a batch: bd_index_bin, eight at a time. */
 BD_QUANT_CLONES
 static void bins_of(int32_t *id, const struct bd_index *ix, const float *x,
                     size_t n)
@@ -132,7 +108,7 @@ static void bins_of(int32_t *id, const struct bd_index *ix, const float *x,
         memcpy(id + i, &b, sizeof(b));
     }
     for (; i < n; i++)
-        id[i] = (int32_t)bin_of(ix, x[i]);
+        id[i] = (int32_t)bd_index_bin(ix, x[i]);
 }
 
 /* Counting sort of finite values: count, turn counts into beginnings, deal.
@@ -308,58 +284,8 @@ void bd_index_free(struct bd_index *ix)
     bd_free(ix);
 }
 
-/* ------------------------------------------------------------ moments */
-const struct bd_moments *bd_index_moments(const struct bd_index *ix)
-{
-    return &ix->m;
-}
-
-size_t bd_index_count(const struct bd_index *ix)
-{
-    return ix->m.n;
-}
-
-double bd_index_absmax(const struct bd_index *ix)
-{
-    return ix->m.absmax;
-}
-
-double bd_index_min(const struct bd_index *ix)
-{
-    return ix->m.min;
-}
-
-double bd_index_max(const struct bd_index *ix)
-{
-    return ix->m.max;
-}
-
-double bd_index_mean(const struct bd_index *ix)
-{
-    return ix->m.mean;
-}
-
-double bd_index_std(const struct bd_index *ix)
-{
-    return ix->m.std;
-}
-
-double bd_index_sumsq(const struct bd_index *ix)
-{
-    return ix->m.sumsq;
-}
-
 /* ------------------------------------------------------------ queries */
-/* Largest float <= t: comparing floats with it is comparing with t. */
-static float floor_to_float(double t)
-{
-    float f = (float)t;
-
-    return (double)f > t ? nextafterf(f, -INFINITY) : f;
-}
-
-/* Sums of all values <= t. */
-static struct sums upto(const struct bd_index *ix, double t)
+struct sums bd_index_upto(const struct bd_index *ix, double t)
 {
     struct sums s;
     float limit;
@@ -369,8 +295,8 @@ static struct sums upto(const struct bd_index *ix, double t)
         return ix->before[0];
     if (t >= ix->m.max)
         return ix->before[ix->nbins];
-    limit = floor_to_float(t);
-    b = bin_of(ix, limit);
+    limit = bd_index_floor(t);
+    b = bd_index_bin(ix, limit);
     at = ix->first[b];
     n = ix->first[b + 1] - at;
     s = ix->before[b];
@@ -379,26 +305,7 @@ static struct sums upto(const struct bd_index *ix, double t)
     return s;
 }
 
-static size_t count_upto(const struct bd_index *ix, double t)
-{
-    size_t b, at, n;
-    float limit;
-
-    if (!(t >= ix->m.min))
-        return 0;
-    if (t >= ix->m.max)
-        return ix->m.n;
-    limit = floor_to_float(t);
-    b = bin_of(ix, limit);
-    at = ix->first[b];
-    n = at;
-    for (size_t i = at; i < ix->first[b + 1]; i++)
-        n += ix->x[i] <= limit;
-    return n;
-}
-
-/* Squared error of the values between two prefixes against level q. */
-static double between(const struct sums *a, const struct sums *b, double q)
+double bd_index_between(const struct sums *a, const struct sums *b, double q)
 {
     struct bd_pair t;
     double e;
@@ -427,8 +334,8 @@ double bd_index_error(const struct bd_index *ix, const double *levels,
         if (i + 1 == nlev || a.n == ix->m.n)
             b = ix->before[ix->nbins];
         else
-            b = upto(ix, cuts ? cuts[i] : (levels[i] + levels[i + 1]) / 2);
-        e += between(&a, &b, levels[i]);
+            b = bd_index_upto(ix, cuts ? cuts[i] : (levels[i] + levels[i + 1]) / 2);
+        e += bd_index_between(&a, &b, levels[i]);
         if (occupancy)
             occupancy[i] = (int64_t)(b.n - a.n);
         a = b;
@@ -436,58 +343,3 @@ double bd_index_error(const struct bd_index *ix, const double *levels,
     return e;
 }
 
-/* How many values lie within t of the centre. */
-static size_t count_about(const struct bd_index *ix, double center, double t)
-{
-    return count_upto(ix, center + t) -
-           count_upto(ix, bd_quant_below(center - t));
-}
-
-/* Bisection on the distance: counts are exact, so the answer is the distance
- * of one of the values, to the last place of a double. */
-double bd_index_quantile_about(const struct bd_index *ix, double center,
-                               double q)
-{
-    double lo = 0, hi, want;
-
-    if (ix->m.n == 0)
-        return 0;
-    want = ceil(bd_quant_clamp(q, 0, 1) * (double)ix->m.n);
-    want = want < 1 ? 1 : want;
-    if ((double)count_about(ix, center, 0) >= want)
-        return 0;
-    hi = fmax(fabs(ix->m.min - center), fabs(ix->m.max - center));
-    while (true) {
-        double mid = lo + (hi - lo) / 2;
-
-        if (mid <= lo || mid >= hi)
-            return hi;
-        if ((double)count_about(ix, center, mid) >= want)
-            hi = mid;
-        else
-            lo = mid;
-    }
-}
-
-double bd_index_quantile_abs(const struct bd_index *ix, double q)
-{
-    return bd_index_quantile_about(ix, 0, q);
-}
-
-/* Bin i holds lo + i*w <= x < lo + (i+1)*w; the last includes hi. */
-void bd_index_histogram(const struct bd_index *ix, double lo, double hi,
-                        int64_t *bins, int nbins)
-{
-    double w = (hi - lo) / nbins;
-    size_t below = count_upto(ix, bd_quant_below(lo));
-
-    for (int i = 0; i < nbins; i++) {
-        double edge = i + 1 == nbins ? hi : bd_quant_below(lo + (i + 1) * w);
-        size_t upto_edge = count_upto(ix, edge);
-
-        if (upto_edge < below)
-            upto_edge = below; /* hi < lo: nothing */
-        bins[i] = (int64_t)(upto_edge - below);
-        below = upto_edge;
-    }
-}

@@ -237,6 +237,18 @@ const struct bd_moments *bd_index_moments(const struct bd_index *ix);
  * counts may be NULL. */
 double bd_index_error(const struct bd_index *ix, const double *levels,
                       const double *cuts, size_t nlev, int64_t *occupancy);
+/* Squared error of the values outside [lo, hi] against its nearer end: what
+ * no grid between lo and hi can avoid. */
+double bd_index_beyond(const struct bd_index *ix, double lo, double hi);
+/* Everything else that follows from a grid: sums of x*q and q*q, the largest
+ * error, values beyond the end levels, and how many sit on each level. */
+struct bd_index_price {
+    double err2, xq, qq, max_err;
+    int64_t clipped;
+    int64_t *occupancy; /* [nlev], the caller's; set before the call */
+};
+void bd_index_price(struct bd_index_price *out, const struct bd_index *ix,
+                    const double *levels, const double *cuts, size_t nlev);
 /* Counts in nbins equal bins over [lo, hi]; values outside are left out. */
 void bd_index_histogram(const struct bd_index *ix, double lo, double hi,
                         int64_t *bins, int nbins);

@@ -107,31 +107,55 @@ static void test_error_nonfinite(void **state)
     assert_true(isfinite(e.mse) && isfinite(e.psnr_db) && e.peak == 1);
 }
 
-/* Whatever way it is asked, one error: the pass, and the index. */
+/* Whatever way it is asked, one answer: the pass, the index's full price,
+ * and its error alone. */
+static void same_both_ways(const float *x, size_t n, const char *name)
+{
+    struct bd_weights w = {x, {1, 1, (int64_t)n}, NAN, NULL};
+    struct bd_tensorcfg cfg = choice(name);
+    struct bd_error_stats e = error_of(&w, name), f;
+    struct bd_index *ix;
+    double err2, clip;
+
+    assert_int_equal(bd_index_new(&ix, x, n, NULL), BD_OK);
+    w.index = ix;
+    f = error_of(&w, name);
+    REF_NEAR(f.mse, e.mse, 1e-10 * e.mse + 1e-26);
+    REF_CLOSE(f.psnr_db, e.psnr_db, 1e-9);
+    REF_CLOSE(f.sqnr_db, e.sqnr_db, 1e-9);
+    REF_CLOSE(f.cosine, e.cosine, 1e-12);
+    REF_CLOSE(f.max_err, e.max_err, 1e-9);
+    REF_CLOSE(f.entropy_bits, e.entropy_bits, 1e-12);
+    assert_true(f.peak == e.peak && f.clip == e.clip);
+    assert_int_equal(f.n, e.n);
+    assert_int_equal(f.levels_used, e.levels_used);
+    assert_int_equal(f.zeros, e.zeros);
+    assert_int_equal(f.clipped, e.clipped);
+    assert_int_equal(f.stored_bits, e.stored_bits);
+    assert_true(bd_calib_index_error(&err2, &clip, &w, &cfg));
+    REF_NEAR(e.mse, err2 / (double)(n ? n : 1), 1e-10 * e.mse + 1e-26);
+    assert_true(e.clip == clip);
+    bd_index_free(ix);
+}
+
 static void test_error_and_index(void **state)
 {
-    const char *names[] = {"apot:4:tensor:mse", "uniform:16:tensor:max",
+    const char *names[] = {"apot:4:tensor:mse", "uniform:12:tensor:max",
                            "dorefa:5:tensor:percentile", "binary:1",
-                           "edge8:8", "affine:3:tensor:mse"};
+                           "edge8:8", "affine:3:tensor:mse", "ternary:2",
+                           "log:4:tensor:manual0.1", "pot:5:tensor:mse"};
     float x[3000];
     struct bd_rng r = {4};
-    struct bd_index *ix;
 
     (void)state;
     for (int i = 0; i < 3000; i++)
-        x[i] = (float)(0.1 * bd_rng_normal(&r));
-    assert_int_equal(bd_index_new(&ix, x, 3000, NULL), BD_OK);
+        x[i] = i % 9 ? (float)(0.1 * bd_rng_normal(&r)) : 0;
+    x[77] = 9; /* far from the rest: empty bins between */
     for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
-        struct bd_weights w = {x, {1, 1, 3000}, NAN, ix};
-        struct bd_tensorcfg cfg = choice(names[k]);
-        struct bd_error_stats e = error_of(&w, names[k]);
-        double err2, clip;
-
-        assert_true(bd_calib_index_error(&err2, &clip, &w, &cfg));
-        REF_CLOSE(e.mse, err2 / 3000, 1e-10);
-        REF_CLOSE(e.clip, clip, 1e-15);
+        same_both_ways(x, 3000, names[k]);
+        same_both_ways(x, 9, names[k]);
+        same_both_ways(x, 1, names[k]);
     }
-    bd_index_free(ix);
 }
 
 /* ---------------------------------------------------------------- logits */
