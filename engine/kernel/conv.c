@@ -64,45 +64,50 @@ size_t bd_kernel_conv_scratch(const struct bd_tile *t, const struct bd_conv *c)
     return bd_kernel_add(n, (size_t)(STRIP * t->lanes * t->rows));
 }
 
-/* One row of the phase that starts at column px: dst[wp]. */
-static void fill_row(float *dst, const float *src, int64_t px, int64_t wp,
-                     const struct bd_conv *c)
+/* Columns [lead, end) of a phase row lie over the picture, the first of them
+ * over column `from`. */
+struct reach {
+    int64_t lead, end, from;
+};
+
+static struct reach reach_of(int64_t px, int64_t wp, const struct bd_conv *c)
 {
-    const int64_t first = px - c->pl; /* column of src under dst[0] */
-    int64_t lead = first < 0 ? (c->sw - 1 - first) / c->sw : 0;
-    int64_t end = c->w > first ? (c->w - first + c->sw - 1) / c->sw : 0;
-    end = end > wp ? wp : end;
-    lead = lead > end ? end : lead;
-    memset(dst, 0, (size_t)lead * sizeof *dst);
-    if (c->sw == 1 && lead < end)
-        memcpy(dst + lead, src + first + lead,
-               (size_t)(end - lead) * sizeof *dst);
-    else
-        for (int64_t i = lead; i < end; i++)
-            dst[i] = src[first + i * c->sw];
-    memset(dst + end, 0, (size_t)(wp - end) * sizeof *dst);
+    const int64_t first = px - c->pl; /* column under the row's start */
+    struct reach r = {.lead = first < 0 ? (c->sw - 1 - first) / c->sw : 0,
+                      .end = c->w > first ? (c->w - first + c->sw - 1) / c->sw
+                                          : 0};
+    r.end = r.end > wp ? wp : r.end;
+    r.lead = r.lead > r.end ? r.end : r.lead;
+    r.from = first + r.lead * c->sw;
+    return r;
 }
 
 static float *fill_phase(float *dst, const float *x, int64_t phase,
                          const struct bd_conv *c, const struct plane *p)
 {
+    const struct reach k = reach_of(phase % p->npw, p->wp, c);
     for (int64_t r = 0; r < p->hp; r++, dst += p->wp) {
         int64_t iy = r * c->sh + phase / p->npw - c->pt;
         if (iy < 0 || iy >= c->h)
-            memset(dst, 0, (size_t)p->wp * sizeof *dst);
+            continue;
+        const float *src = x + iy * c->w + k.from;
+        if (c->sw == 1)
+            for (int64_t i = k.lead; i < k.end; i++)
+                dst[i] = src[i - k.lead];
         else
-            fill_row(dst, x + iy * c->w, phase % p->npw, p->wp, c);
+            for (int64_t i = k.lead; i < k.end; i++)
+                dst[i] = src[(i - k.lead) * c->sw];
     }
     return dst;
 }
 
+/* The borders are zero already and stay so from group to group. */
 static void fill_planes(float *dst, const float *x, const struct bd_conv *c,
-                        const struct plane *p, int64_t slack)
+                        const struct plane *p)
 {
     for (int64_t ci = 0; ci < p->cin; ci++)
         for (int64_t f = 0; f < p->nph * p->npw; f++)
             dst = fill_phase(dst, x + ci * c->h * c->w, f, c, p);
-    memset(dst, 0, (size_t)slack * sizeof *dst);
 }
 
 /* The taps of the first channel, then the same one channel further on. */
@@ -128,6 +133,7 @@ struct work {
     float *y; /* of the group */
     const float *w, *b;
     const float *planes;
+    bool direct; /* output pixels are laid out as the tile leaves them */
 };
 
 /* Copies the real pixels of row r of a strip at [first, first + n) into
@@ -152,6 +158,17 @@ static void keep(const struct work *k, int64_t co, int64_t r, int64_t first,
     }
 }
 
+/* Without waste and with whole vectors the tile writes in place. */
+static void add_bias(const struct work *k, int64_t co, int64_t first, int64_t n)
+{
+    const struct bd_tile_job *j = &k->job;
+    for (int64_t r = 0; k->b && r < j->rows; r++) {
+        float *y = k->y + (co + r) * j->ldo + first;
+        for (int64_t e = 0; e < n; e++)
+            y[e] += k->b[co + r];
+    }
+}
+
 static int rows_at_once(const struct bd_tile *t, int64_t left)
 {
     int rows = t->rows;
@@ -170,8 +187,12 @@ static void rows_over(struct work *k, int64_t co, int64_t first, int64_t end)
         int64_t n = end - at < wide ? end - at : wide;
         j->vecs = (int)((n + lanes - 1) / lanes);
         j->x = k->planes + at;
+        if (k->direct)
+            j->out = k->y + co * j->ldo + at;
         k->t->run(j);
-        for (int64_t r = 0; r < j->rows; r++)
+        if (k->direct)
+            add_bias(k, co, at, n);
+        for (int64_t r = 0; !k->direct && r < j->rows; r++)
             keep(k, co, r, at, n);
     }
 }
@@ -192,6 +213,35 @@ static void group_run(struct work *k)
     }
 }
 
+/* A pointwise layer reads the picture itself, if no tile reads past it. */
+static bool in_place(const struct bd_conv *c, const struct plane *p)
+{
+    return c->kh * c->kw == 1 && c->sh == 1 && c->sw == 1 && c->pt == 0 &&
+           c->pl == 0 && p->wp == c->w && p->hp == c->h;
+}
+
+static void groups(struct work *k, struct bd_conv_io io)
+{
+    const struct bd_conv *c = k->c;
+    const struct plane *p = k->p;
+    const bool whole = p->pixels % k->t->lanes == 0;
+    const bool bare = whole && in_place(c, p);
+    k->direct = whole && p->wp == c->ow;
+    k->job.ldo = k->direct ? c->oh * c->ow : STRIP * k->t->lanes;
+    if (!bare)
+        memset(io.scratch, 0, plane_floats(k->t, p) * sizeof *io.scratch);
+    for (int64_t g = 0; g < c->group; g++) {
+        const float *x = io.x + g * p->cin * c->h * c->w;
+        k->planes = bare ? x : io.scratch;
+        if (!bare)
+            fill_planes(io.scratch, x, c, p);
+        k->y = io.y + g * p->cout * c->oh * c->ow;
+        k->w = io.w + g * p->cout * p->k;
+        k->b = io.b ? io.b + g * p->cout : NULL;
+        group_run(k);
+    }
+}
+
 void bd_kernel_conv(const struct bd_tile *t, const struct bd_conv *c,
                     struct bd_conv_io io)
 {
@@ -205,18 +255,6 @@ void bd_kernel_conv(const struct bd_tile *t, const struct bd_conv *c,
     struct work k = {.t = t,
                      .c = c,
                      .p = &p,
-                     .planes = io.scratch,
-                     .job = {.out = strip,
-                             .ldo = STRIP * t->lanes,
-                             .ldw = p.k,
-                             .off = off,
-                             .k = p.k}};
-    for (int64_t g = 0; g < c->group; g++) {
-        fill_planes(io.scratch, io.x + g * p.cin * c->h * c->w, c, &p,
-                    STRIP * t->lanes);
-        k.y = io.y + g * p.cout * c->oh * c->ow;
-        k.w = io.w + g * p.cout * p.k;
-        k.b = io.b ? io.b + g * p.cout : NULL;
-        group_run(&k);
-    }
+                     .job = {.out = strip, .ldw = p.k, .off = off, .k = p.k}};
+    groups(&k, io);
 }
