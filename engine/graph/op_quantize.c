@@ -70,6 +70,12 @@ static int64_t zero_at(const struct bd_octx *c, int k, int64_t i)
     return bd_graph_has_in(c, k) ? c->in[k]->i[i] : 0;
 }
 
+/* (a - az) * (b - bz), wrapping: only absurd codes get that far. */
+static uint64_t product_of(int64_t a, int64_t az, int64_t b, int64_t bz)
+{
+    return ((uint64_t)a - (uint64_t)az) * ((uint64_t)b - (uint64_t)bz);
+}
+
 /* ------------------------------------------------ QuantizeLinear and back */
 static bd_status shape_scaled(struct bd_octx *c)
 {
@@ -118,8 +124,9 @@ static bd_status run_dequantize(struct bd_octx *c)
     int64_t n = bd_tensor_count(c->in[0]);
     for (int64_t k = 0; k < n; k++) {
         int64_t at = which(p, k);
-        c->out[0]->f[k] = (float)(c->in[0]->i[k] - zero_at(c, 2, at)) *
-                          c->in[1]->f[at];
+        int64_t zero = zero_at(c, 2, at);
+        uint64_t code = product_of(c->in[0]->i[k], zero, 1, 0);
+        c->out[0]->f[k] = (float)(int64_t)code * c->in[1]->f[at];
     }
     return BD_OK;
 }
@@ -263,9 +270,10 @@ static bd_status run_codes(struct bd_octx *c)
         int64_t each = p->m * p->n, row = i % each / p->n, col = i % p->n;
         const int64_t *a = c->in[0]->i + start_of(&p->a, i / each);
         const int64_t *b = c->in[r->b]->i + start_of(&p->b, i / each);
-        int64_t sum = 0;
+        uint64_t bits = 0;
         for (int64_t k = 0; k < p->k; k++)
-            sum += (a[row * p->k + k] - az) * (b[k * p->n + col] - bz);
+            bits += product_of(a[row * p->k + k], az, b[k * p->n + col], bz);
+        int64_t sum = (int64_t)bits;
         y->i[i] = r->scaled ? quantized((double)sum * scale, c->in[7]->i[0],
                                         y->type)
                             : bd_graph_wrap(sum, y->type);
@@ -313,7 +321,8 @@ static int64_t taps(const struct bd_octx *c, const int64_t *x,
 {
     const struct convint *p = c->param;
     const struct bd_window *a = &p->w;
-    int64_t xz = zero_at(c, 2, 0), wz = zero_at(c, 3, 0), sum = 0;
+    int64_t xz = zero_at(c, 2, 0), wz = zero_at(c, 3, 0);
+    uint64_t sum = 0;
     int64_t oy = o / a->out[1], ox = o % a->out[1], size = a->k[0] * a->k[1];
     for (int64_t t = 0; t < p->cin / p->group * size; t++) {
         int64_t y = oy * a->s[0] - a->lo[0] + t % size / a->k[1] * a->d[0];
@@ -321,9 +330,9 @@ static int64_t taps(const struct bd_octx *c, const int64_t *x,
         if (y < 0 || y >= a->in[0] || z < 0 || z >= a->in[1])
             continue;
         int64_t v = x[(t / size * a->in[0] + y) * a->in[1] + z];
-        sum += (v - xz) * (w[t] - wz);
+        sum += product_of(v, xz, w[t], wz);
     }
-    return sum;
+    return (int64_t)sum;
 }
 
 static bd_status run_convint(struct bd_octx *c)

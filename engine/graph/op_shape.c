@@ -355,6 +355,10 @@ static bd_status shape_range(struct bd_octx *c)
         s = bd_graph_scalar(c, 2, 1, &step);
     if (s != BD_OK)
         return s;
+    for (int k = 0; k < 3; k++)
+        if (c->in[k]->type != c->in[0]->type ||
+            bd_tensor_count(c->in[k]) != 1)
+            return BD_BAD(c, "input %d is not one number like the first", k);
     double n = ceil((to - from) / step);
     if (!(step != 0) || !(n < (double)BD_MAX_ELEMENTS))
         return BD_BAD(c, "its range never ends");
@@ -370,7 +374,8 @@ static bd_status run_range(struct bd_octx *c)
             y->f[k] = (float)((double)c->in[0]->f[0] +
                               (double)k * (double)c->in[2]->f[0]);
         else
-            y->i[k] = c->in[0]->i[0] + k * c->in[2]->i[0];
+            y->i[k] = (int64_t)((uint64_t)c->in[0]->i[0] +
+                                (uint64_t)k * (uint64_t)c->in[2]->i[0]);
     }
     return BD_OK;
 }
