@@ -152,6 +152,8 @@ bd_status bd_trainer_new(struct bd_trainer **out, const struct bd_model *m,
     struct bd_trainer *t = bd_calloc(1, sizeof *t);
     if (!t)
         return bd_fail(err, BD_ENOMEM, "out of memory for training");
+    /* BLAS threads would fight ours, and change the order of sums. */
+    bd_kernels_single_threaded_blas();
     t->m = m;
     t->train = train;
     t->test = test && bd_data_count(test) > 0 ? test : NULL;
