@@ -29,10 +29,11 @@ static uint32_t scale_char(unsigned role, bool ascii)
 static void fold_scale(struct wg_cell *cell, bool ascii)
 {
     bool fg = scaled(cell->fg), bg = scaled(cell->bg);
+    bool half = cell->ch == UPPER_HALF || cell->ch == LOWER_HALF;
 
-    if (cell->fg == WG_CURSOR) {
-        cell->ch = '+'; /* the cursor of a heat map */
-    } else if (cell->ch == UPPER_HALF || cell->ch == LOWER_HALF) {
+    if (cell->fg == WG_CURSOR && half) {
+        cell->ch = '+'; /* the cursor of a heat map, in a single cell */
+    } else if (half) {
         unsigned role = fg && bg ? (cell->fg + cell->bg + 1u) / 2
                         : fg     ? cell->fg
                                  : cell->bg;

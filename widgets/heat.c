@@ -2,9 +2,10 @@
  * digits where there are only letters.
  *
  * A value picks one of 32 steps, so neighbours that differ little look alike
- * and merge.  Under the cursor the value keeps its half of the cell, and the
- * other half turns black or white, whichever stands out: easy to find among
- * colours, and it says which of the two rows is meant. */
+ * and merge.  The cursor stands in brackets on the value's own colour, in
+ * black or white, whichever stands out.  Where a value has a single cell, it
+ * keeps its half and the other half turns black or white, which also says
+ * which of the two rows is meant. */
 #include "wg_priv.h"
 
 #include <math.h>
@@ -41,24 +42,31 @@ static struct wg_cell half_cell(enum wg_role up, enum wg_role down)
     return cell;
 }
 
-/* The theme picks a legible ink for any plain role on a step of a scale. */
-static struct wg_cell cursor_cell(enum wg_role value, uint32_t ink_half)
+/* Brackets around the cells of one value; 0 inside them and where there is
+ * no room. */
+static uint32_t bracket(int x, int cw)
 {
-    return (struct wg_cell){ink_half, 0, WG_CURSOR, (uint8_t)value};
+    if (cw < 2 || (x > 0 && x < cw - 1)) {
+        return 0;
+    }
+    return x == 0 ? '[' : ']';
 }
 
-/* One column of one line in the half-block tier. */
-static struct wg_cell cell_of(const struct wg_heat *h, int row, int col)
+/* Cell x of the value under the cursor.  The theme picks a legible ink for any
+ * plain role on a step of a scale. */
+static struct wg_cell cursor_cell(const struct wg_heat *h, int col, int x)
 {
-    enum wg_role up = role_at(h, row, col), down = role_at(h, row + 1, col);
+    enum wg_role value = role_at(h, h->cur_row, col);
+    enum wg_role other = role_at(h, h->cur_row ^ 1, col);
+    uint32_t ch = bracket(x, h->cell_w);
 
-    if (col == h->cur_col && h->cur_row == row) {
-        return cursor_cell(up, LOWER);
+    if (ch == 0) {
+        ch = h->cell_w > 1 ? ' ' : h->cur_row & 1 ? UPPER : LOWER;
     }
-    if (col == h->cur_col && h->cur_row == row + 1) {
-        return cursor_cell(down, UPPER);
+    if (h->cell_w <= 1 && value == other) {
+        ch = '+'; /* half of one colour would look like a fault */
     }
-    return half_cell(up, down);
+    return (struct wg_cell){ch, 0, WG_CURSOR, (uint8_t)value};
 }
 
 /* A digit on its own colour: legible with and without it.  The diverging
@@ -78,16 +86,17 @@ static struct wg_cell digit_of(const struct wg_heat *h, int row, int col)
 }
 
 static void draw_ascii(struct wg_canvas *c, struct wg_rect r,
-                       const struct wg_heat *h, int cw)
+                       const struct wg_heat *h)
 {
     for (int y = 0; y < r.h && h->top + y < h->rows; y++) {
         for (int x = 0; x < r.w; x++) {
-            int row = h->top + y, col = h->left + x / cw;
+            int row = h->top + y, col = h->left + x / h->cell_w;
             struct wg_cell cell = digit_of(h, row, col);
             if (row == h->cur_row && col == h->cur_col) {
+                uint32_t ch = bracket(x % h->cell_w, h->cell_w);
                 cell.bg = WG_CURSOR; /* reverse: the digit stays legible */
                 cell.fg = WG_ACCENT;
-                cell.ch = cw > 1 && x % cw == 0 ? '>' : cell.ch;
+                cell.ch = ch && h->cell_w > 2 ? ch : cell.ch;
             }
             wg_put(c, r, x, y, cell);
         }
@@ -95,11 +104,18 @@ static void draw_ascii(struct wg_canvas *c, struct wg_rect r,
 }
 
 static void draw_halves(struct wg_canvas *c, struct wg_rect r,
-                        const struct wg_heat *h, int cw)
+                        const struct wg_heat *h)
 {
     for (int y = 0; y < r.h && h->top + 2 * y < h->rows; y++) {
-        for (int x = 0; x < r.w && h->left + x / cw < h->cols; x++) {
-            wg_put(c, r, x, y, cell_of(h, h->top + 2 * y, h->left + x / cw));
+        int row = h->top + 2 * y; /* even: cursor rows pair as row ^ 1 */
+        bool here = h->cur_row == row || h->cur_row == row + 1;
+        for (int x = 0; x < r.w && h->left + x / h->cell_w < h->cols; x++) {
+            int col = h->left + x / h->cell_w;
+            bool cursor = here && col == h->cur_col;
+            wg_put(c, r, x, y,
+                   cursor ? cursor_cell(h, col, x % h->cell_w)
+                          : half_cell(role_at(h, row, col),
+                                      role_at(h, row + 1, col)));
         }
     }
 }
@@ -107,12 +123,14 @@ static void draw_halves(struct wg_canvas *c, struct wg_rect r,
 void wg_heat_draw(struct wg_canvas *c, struct wg_rect r,
                   const struct wg_heat *h, enum wg_glyphs g)
 {
-    int cw = h->cell_w < 1 ? 1 : h->cell_w;
+    struct wg_heat k = *h;
 
+    k.cell_w = h->cell_w < 1 ? 1 : h->cell_w;
     if (g == WG_ASCII) {
-        draw_ascii(c, r, h, cw);
+        draw_ascii(c, r, &k);
     } else {
-        draw_halves(c, r, h, cw);
+        k.top -= k.top & 1; /* pairs of rows stay pairs */
+        draw_halves(c, r, &k);
     }
 }
 

@@ -257,16 +257,37 @@ static void heat_map_by_halves_and_digits(void **state)
     assert_int_equal(c.cell[0].bg, WG_HEAT0);
     assert_int_equal(c.cell[9].bg, WG_HEAT0 + 31);
     assert_int_equal(c.cell[10].bg, WG_TEXT); /* no value: own ground */
-    h.cur_row = 1;
-    h.cur_col = 4;
-    wg_heat_draw(&c, r, &h, WG_BLOCKS);
-    assert_int_equal(c.cell[4].ch, 0x2580);
-    assert_int_equal(c.cell[4].fg, WG_CURSOR);
     wg_heat_draw(&c, r, &h, WG_ASCII);
     wgt_shows(&c, "0123456789\n0123456789\n\n");
     h.diverging = true;
     wg_heat_draw(&c, r, &h, WG_ASCII);
     wgt_shows(&c, "==--..++##\n==--..++##\n\n");
+    wg_canvas_done(&c);
+}
+
+/* Brackets, a half, or a sign: the cursor is seen in colour and without. */
+static void heat_map_cursor_is_seen(void **state)
+{
+    struct wg_heat h = {4, 4, 0, 0, 1, 2, ramp, NULL, false, 1};
+    struct wg_canvas c = wgt_canvas(12, 2, ' ');
+    struct wg_rect r = {0, 0, 12, 2};
+
+    (void)state;
+    wg_heat_draw(&c, r, &h, WG_BLOCKS);
+    assert_int_equal(c.cell[2].ch, '+'); /* both halves look alike */
+    h.cur_row = 3;                       /* row 2 has no values */
+    wg_heat_draw(&c, r, &h, WG_BLOCKS);
+    assert_int_equal(c.cell[14].ch, 0x2580);
+    h.cell_w = 3;
+    h.cur_row = 0;
+    wg_heat_draw(&c, r, &h, WG_BLOCKS);
+    assert_int_equal(c.cell[6].ch, '[');
+    assert_int_equal(c.cell[7].bg, WG_HEAT0 + 7);
+    assert_int_equal(c.cell[8].ch, ']');
+    wg_canvas_fold(&c, true, true);
+    wgt_shows(&c, "000111[2]333\n000111222333\n");
+    wg_heat_draw(&c, r, &h, WG_ASCII);
+    wgt_shows(&c, "000111[2]333\n000111222333\n");
     wg_canvas_done(&c);
 }
 
@@ -482,6 +503,7 @@ int main(void)
         cmocka_unit_test(odd_histograms_are_drawn),
         cmocka_unit_test(spark_shows_what_exists),
         cmocka_unit_test(heat_map_by_halves_and_digits),
+        cmocka_unit_test(heat_map_cursor_is_seen),
         cmocka_unit_test(heat_map_follows_its_cursor),
         cmocka_unit_test(progress_to_half_a_cell),
         cmocka_unit_test(tabs_shrink_and_are_hit_where_drawn),
