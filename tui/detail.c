@@ -276,7 +276,7 @@ static void draw_input_line(struct ui *ui, struct wg_rect r, int layer,
     struct ui_piece p[4] = {{WG_DIM, "A "}, {WG_TEXT, a}};
     int n = 2;
     char range[96];
-    if (v->a_fresh != BD_ABSENT) {
+    if (v->a_fresh != BD_ABSENT && !isnan(v->a_min)) {
         snprintf(range, sizeof range, "   range %s to %s",
                  ui_fmt_short(lo, sizeof lo, v->a_min),
                  ui_fmt_short(hi, sizeof hi, v->a_max));

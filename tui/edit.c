@@ -27,9 +27,12 @@ void ui_said(struct ui *ui, bd_status st, const struct bd_err *err)
         return;
     }
     size_t now;
+    uint64_t before = ui->digest;
     bd_session_history(ui->s, &now);
     ui_changed(ui);
-    if (now > 0)
+    if (ui->digest == before) /* the last step is not about this key */
+        ui_say(ui, "nothing to change: it is so already");
+    else if (now > 0)
         ui_say(ui, "%s", bd_session_history_at(ui->s, now - 1));
 }
 

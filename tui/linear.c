@@ -80,8 +80,8 @@ static void answer(struct ui *ui, const char *line)
     bool ok = ui_script_line(ui, line, why, sizeof why);
     if (!ok && strcmp(why, ui->note.text) != 0)
         printf("%s\n", why);
-    else if (ui->note.text[0] && ok)
-        printf("%s\n", ui->note.text);
+    else if (ui->note.text[0] && ui->note.role != WG_ERROR)
+        printf("%s\n", ui->note.text); /* refusals come with the log */
 }
 
 /* Cuts what arrived into lines; the rest stays for the next time. */

@@ -163,12 +163,14 @@ static int screen_loop(struct bd_session *s, struct wg_term *term,
     struct ui_setup setup = {.session = s, .term = term,
                              .glyphs = wg_term_glyphs(term)};
     struct ui_signals sig = {signal_pipe[0], take_signal};
-    (void)open;
     wg_term_size(term, &setup.w, &setup.h);
     if (!ui_init(&ui, &setup, why, sizeof why)) {
         wg_term_close(term);
         return complain(why);
     }
+    ui_config_load(&ui);
+    if (open->theme) /* the command line is newer than the file */
+        wg_term_theme(term, open->theme);
     ui_offer_resume(&ui);
     int status = ui_loop(&ui, &sig);
     ui_done(&ui);
@@ -240,6 +242,7 @@ int main(int argc, char **argv)
     struct bd_cli_open open = {0};
     setlocale(LC_CTYPE, "");
     restart_for_blas(argv);
+    bd_kernels_single_threaded_blas(); /* the pool is ours */
     int status = bd_cli_main(&open, argc, argv);
     return open.wanted ? interactive(&open) : status;
 }

@@ -112,14 +112,12 @@ static double value(void *arg, int row, int col)
 /* A scale's ends stand behind its name, or the colours would mean nothing. */
 static void strip_label(char *out, size_t cap, const struct view *v)
 {
-    char a[32], b[32];
+    char a[32];
     if (v->strip == S_RANGE)
         snprintf(out, cap, "0 to %s",
                  ui_fmt_short(a, sizeof a, v->range_hi));
     else if (v->strip == S_MSE && v->mse_hi > 0)
-        snprintf(out, cap, "%s to %s, log",
-                 ui_fmt_sci(a, sizeof a, v->mse_lo),
-                 ui_fmt_sci(b, sizeof b, v->mse_hi));
+        snprintf(out, cap, "%.0e to %.0e, log", v->mse_lo, v->mse_hi);
     else
         snprintf(out, cap, "%s", v->strip == S_BITS ? "0 to 8" : "");
 }

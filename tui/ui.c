@@ -44,6 +44,7 @@ void ui_changed(struct ui *ui)
 {
     struct ui_source src = ui_source(ui);
     ui->dirty = true;
+    ui->digest = bd_bitcfg_digest(bd_session_cfg(ui->s));
     ui_list_refresh(&ui->list, &src);
 }
 

@@ -8,6 +8,7 @@
  *   filter.c    the filter language
  *   edit.c      actions and commands that change the configuration
  *   command.c   what `:` and scripts accept
+ *   config.c    the person's settings
  *   overlay.c   prompt, menu, pager, question: whatever takes keys first
  *   lists.c     help, log, history, sort; palette.c: `:`
  *   detail.c    histogram and numbers of one layer, as a pane
@@ -93,6 +94,7 @@ struct ui {
     char find[128];              /* last `/` */
     char path[1024];             /* of the next export */
     int level;                   /* grid level looked at, -1 = none */
+    uint64_t digest;             /* of the configuration last seen */
     bool overlay_quant, log_counts;
     bool clipboard_ok;           /* the person agreed to it */
     bool dirty, quit;
@@ -224,7 +226,11 @@ void ui_open_history(struct ui *ui);
 void ui_open_sort(struct ui *ui);
 void ui_past_add(struct ui *ui, const char *line);
 
-/* ------------------------------------------------------------ faces */
+/* ------------------------------------------------------------- config.c */
+/* Reads the person's settings; mistakes become warnings in the log. */
+void ui_config_load(struct ui *ui);
+
+/* --------------------------------------------------------------- faces */
 struct ui_signals { /* what main.c's handlers leave */
     int fd;            /* readable after a signal; -1 = none */
     int (*take)(void); /* a signal not taken yet, or 0 */
