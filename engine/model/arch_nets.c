@@ -270,7 +270,7 @@ void bd_arch_mlp(struct bd_arch_ctx *c, const struct bd_arch *a)
         struct bd_arch_full full = {size[k], size[k + 1], false};
         full.bias = bd_arch_has(c, "%s.bias", name[k]) != NULL;
         x = bd_arch_full(c, x, name[k], &full);
-        snprintf(relu, sizeof relu, "%s.relu", name[k]);
+        snprintf(relu, sizeof relu, "%.79s.relu", name[k]);
         if (k < n - 1)
             x = bd_arch_relu(c, x, relu);
     }

@@ -15,6 +15,7 @@
 struct bd_map_slot {
     const char *key; /* NULL = free */
     size_t n;
+    uint64_t digest;
     int v;
 };
 struct bd_map {

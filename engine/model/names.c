@@ -4,11 +4,15 @@
 
 #include <string.h>
 
-static size_t slot_of(const struct bd_map *m, const char *key, size_t n)
+/* The digest is kept beside the key, so that strangers are told apart without
+ * touching their names. */
+static size_t slot_of(const struct bd_map *m, const char *key, size_t n,
+                      uint64_t digest)
 {
-    size_t i = (size_t)bd_digest(key, n, 0) & (m->cap - 1);
+    size_t i = (size_t)digest & (m->cap - 1);
     while (m->slot[i].key &&
-           (m->slot[i].n != n || memcmp(m->slot[i].key, key, n) != 0))
+           (m->slot[i].digest != digest || m->slot[i].n != n ||
+            memcmp(m->slot[i].key, key, n) != 0))
         i = (i + 1) & (m->cap - 1);
     return i;
 }
@@ -17,7 +21,8 @@ int bd_map_get(const struct bd_map *m, const char *key, size_t n)
 {
     if (!m->cap)
         return -1;
-    const struct bd_map_slot *s = &m->slot[slot_of(m, key, n)];
+    uint64_t digest = bd_digest(key, n, 0);
+    const struct bd_map_slot *s = &m->slot[slot_of(m, key, n, digest)];
     return s->key ? s->v : -1;
 }
 
@@ -29,9 +34,11 @@ static bool make_room(struct bd_map *m)
     big.slot = bd_calloc(big.cap, sizeof *big.slot);
     if (!big.slot)
         return false;
-    for (size_t i = 0; i < m->cap; i++)
-        if (m->slot[i].key)
-            big.slot[slot_of(&big, m->slot[i].key, m->slot[i].n)] = m->slot[i];
+    for (size_t i = 0; i < m->cap; i++) {
+        const struct bd_map_slot *s = &m->slot[i];
+        if (s->key)
+            big.slot[slot_of(&big, s->key, s->n, s->digest)] = *s;
+    }
     bd_free(m->slot);
     *m = big;
     return true;
@@ -41,9 +48,10 @@ bool bd_map_put(struct bd_map *m, const char *key, size_t n, int v)
 {
     if (!make_room(m))
         return false;
-    struct bd_map_slot *s = &m->slot[slot_of(m, key, n)];
+    uint64_t digest = bd_digest(key, n, 0);
+    struct bd_map_slot *s = &m->slot[slot_of(m, key, n, digest)];
     m->used += !s->key;
-    *s = (struct bd_map_slot){key, n, v};
+    *s = (struct bd_map_slot){key, n, digest, v};
     return true;
 }
 

@@ -116,8 +116,8 @@ static void test_bad_sidecars(void **state)
         "{\"schema\":\"bitdial.model/1\",\"input\":{\"mean\":[]}}",
         "{\"schema\":\"bitdial.model/1\",\"input\":{\"mean\":[[1]]}}",
         "{\"schema\":\"bitdial.model/1\",\"input\":{\"scale\":\"1,std=2\"}}",
-        "{\"schema\":\"bitdial.model/1\",\"input\":{\"preset\":\"a\","
-        "\"scale\":1}}",
+        ("{\"schema\":\"bitdial.model/1\",\"input\":{\"preset\":\"a\","
+         "\"scale\":1}}"),
         "{\"schema\":\"bitdial.model/1\",\"labels\":7}",
         "{\"schema\":\"bitdial.model/1\",\"arch\":\"\"}",
         "{\"schema\":\"bitdial.model/1\"} x",
