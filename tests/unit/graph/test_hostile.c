@@ -194,8 +194,11 @@ static void long_chain(void **state)
     struct bd_tensor w = {.type = BD_F32, .rank = 2, .dim = {4, 4}, .f = eye};
     int x = bd_build_input(b, "x", dim, 2), c = bd_build_const(b, "w", &w);
     (void)state;
-    for (int k = 0; k < 10000; k++)
-        x = bd_build_node(b, "MatMul", "m", (int[]){x, c}, 2, NULL, 0);
+    for (int k = 0; k < 10000; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d", k);
+        x = bd_build_node(b, "MatMul", name, (int[]){x, c}, 2, NULL, 0);
+    }
     bd_build_output(b, x);
     if (bd_build_finish(&m, b, true, &err) != BD_OK)
         fail_msg("%s", err.msg);
