@@ -19,7 +19,8 @@ bd_status bd_calib_acts(struct bd_qparam *out, const struct bd_actstat *s,
                         float learned, const struct bd_tensorcfg *cfg,
                         struct bd_err *err)
 {
-    struct bd_calib_fit f = {.cfg = cfg, .learned = learned,
+    struct bd_calib_fit f = {.cfg = cfg,
+                             .learned = learned,
                              .src = {s, act_error, act_quantile, NULL}};
     struct bd_qparam p = {.q = bd_quantizer_at(cfg->quant), .bits = cfg->bits};
     bd_status st = bd_quantizer_check(cfg->quant, cfg->bits, false, err);

@@ -12,11 +12,7 @@
 #include "actstat_priv.h"
 #include "calib_priv.h"
 
-enum {
-    PAGES = 512,
-    PER_PAGE = 128,
-    BUCKETS = PAGES * PER_PAGE
-};
+enum { PAGES = 512, PER_PAGE = 128, BUCKETS = PAGES * PER_PAGE };
 
 struct bucket {
     int64_t n;
@@ -63,6 +59,7 @@ static struct page *page_of(struct bd_actstat *s, uint32_t i)
     return s->page[i];
 }
 
+/* The hot loop of calibration: three whole-number additions a value. */
 void bd_actstat_add(struct bd_actstat *s, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -88,6 +85,7 @@ void bd_actstat_add(struct bd_actstat *s, const float *x, size_t n)
     }
 }
 
+/* Adds counts and whole-number sums: exact, so order does not matter. */
 void bd_actstat_merge(struct bd_actstat *s, const struct bd_actstat *o)
 {
     for (uint32_t i = 0; i < PAGES; i++) {
@@ -183,6 +181,8 @@ bool bd_actstat_failed(const struct bd_actstat *s)
     return s->failed;
 }
 
+/* x = base + d, so the sum of x^2 is n*base^2 + 2*base*d1 + d2; buckets in
+ * ascending order, always the same. */
 double bd_actstat_sumsq(const struct bd_actstat *s)
 {
     struct view v;

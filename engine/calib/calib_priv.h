@@ -10,8 +10,8 @@
 /* Where the values are, seen through the two questions a search asks. */
 struct bd_calib_source {
     const void *data;
-    double (*error)(const void *data, const double *levels,
-                    const double *cuts, size_t nlev);
+    double (*error)(const void *data, const double *levels, const double *cuts,
+                    size_t nlev);
     double (*quantile)(const void *data, double center, double q);
     /* Error no grid within [lo, hi] can avoid; NULL: not known. */
     double (*beyond)(const void *data, double lo, double hi);

@@ -15,6 +15,7 @@ void bd_calib_fit_done(struct bd_calib_fit *f)
     f->cap = 0;
 }
 
+/* Widths of a tensor may differ by channel, so the need can grow. */
 static bd_status make_room(struct bd_calib_fit *f, size_t need,
                            struct bd_err *err)
 {
@@ -49,8 +50,7 @@ bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
 /* ------------------------------------------------------------ searches */
 /* The error of p with a changed clip or extra; p itself is refitted. */
 static bd_status try_grid(double *e, struct bd_calib_fit *f,
-                          struct bd_qparam *p,
-                          struct bd_err *err)
+                          struct bd_qparam *p, struct bd_err *err)
 {
     bd_status st;
 
@@ -100,7 +100,7 @@ static bd_status search_clip(struct bd_qparam *p, struct bd_calib_fit *f,
 
 /* The method's own parameter (log's e0), from the largest down. */
 static bd_status search_extra(struct bd_qparam *p, struct bd_calib_fit *f,
-                          struct bd_err *err)
+                              struct bd_err *err)
 {
     double best = INFINITY, chosen = 0, e;
 
@@ -136,8 +136,11 @@ static double reach_of(const struct bd_qparam *p, const struct bd_moments *m)
     return r > 0 && isfinite(r) && p->sigma > 0 ? r : 1;
 }
 
+/* Sets p->clip; for the mse rule to the reach its fractions start from.
+ * Values given by people (manual) and by index (percentile) are in the domain
+ * of the data, hence the division by sigma. */
 static bd_status clip_by_rule(struct bd_qparam *p, struct bd_calib_fit *f,
-                          struct bd_err *err)
+                              struct bd_err *err)
 {
     double v = (double)f->cfg->clip_value, reach = reach_of(p, &f->m);
     double sigma = p->sigma > 0 ? p->sigma : 1;
@@ -149,7 +152,7 @@ static bd_status clip_by_rule(struct bd_qparam *p, struct bd_calib_fit *f,
         return BD_OK;
     case BD_CLIP_PERCENTILE:
         v = f->src.quantile(f->src.data, p->mu,
-                        (v > 0 ? v : default_percentile) / 100);
+                            (v > 0 ? v : default_percentile) / 100);
         p->clip = v > 0 && p->sigma > 0 ? fmin(v / sigma, reach) : reach;
         return BD_OK;
     case BD_CLIP_MANUAL:

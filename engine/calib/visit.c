@@ -36,8 +36,7 @@ static void scatter(float *x, const float *src, struct bd_slices s,
 
 /* The run after *r, or the first one when r->p is NULL; false at the end.
  * Runs stay within a group, and within RUN values unless contiguous. */
-static bool next_run(struct run *r, struct bd_slices s,
-                     const struct bd_qset *q)
+static bool next_run(struct run *r, struct bd_slices s, const struct bd_qset *q)
 {
     int64_t len = s.outer * s.inner, group = len, left, g;
 
@@ -86,6 +85,7 @@ void bd_qset_visit(const struct bd_weights *w, const struct bd_qset *s,
     }
 }
 
+/* Widths 0 and 32 are not quantizers: nothing is sent, or everything. */
 static void apply_run(float *y, const float *x, size_t n,
                       const struct bd_qparam *p)
 {

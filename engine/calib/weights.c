@@ -30,6 +30,8 @@ void bd_qset_done(struct bd_qset *s)
 }
 
 /* --------------------------------------------------------------- sizes */
+/* Groups run over a channel's values in their stored order; the last one may be
+ * shorter. */
 static int64_t groups_of(const struct bd_tensorcfg *cfg, struct bd_slices s)
 {
     int64_t len = s.outer * s.inner;
@@ -39,6 +41,7 @@ static int64_t groups_of(const struct bd_tensorcfg *cfg, struct bd_slices s)
     return len > 0 ? (len + cfg->group - 1) / cfg->group : 1;
 }
 
+/* Widths per channel mean parameters per channel, whatever the grain says. */
 static bool per_channel(const struct bd_tensorcfg *cfg)
 {
     return cfg->grain != BD_GRAIN_TENSOR || cfg->channel;
@@ -50,8 +53,7 @@ static int width_of(const struct bd_tensorcfg *cfg, int64_t c)
 }
 
 /* A width of 0 to 16 or 32 fits 5 bits. */
-int64_t bd_calib_stored_bits(const struct bd_tensorcfg *cfg,
-                             struct bd_slices s)
+int64_t bd_calib_stored_bits(const struct bd_tensorcfg *cfg, struct bd_slices s)
 {
     const struct bd_quantizer *q = bd_quantizer_at(cfg->quant);
     int64_t len = s.outer * s.inner, total = 0;
@@ -61,8 +63,8 @@ int64_t bd_calib_stored_bits(const struct bd_tensorcfg *cfg,
         return cfg->bits == 32 ? 32 * len * s.channels
                                : cfg->bits * len * s.channels + side;
     for (int64_t c = 0; c < s.channels; c++) {
-        int bits = cfg->channel && c >= cfg->channel->n ? cfg->bits
-                                                        : width_of(cfg, c);
+        int bits =
+            cfg->channel && c >= cfg->channel->n ? cfg->bits : width_of(cfg, c);
 
         total += bits * len;
         if (bits > 0 && bits < 32)
@@ -93,6 +95,7 @@ static bd_status fit_values(struct bd_qparam *p, struct bd_calib_fit *f,
     struct bd_index *own = NULL;
     bd_status st;
 
+    /* One bit is sign and scale in every method: nothing to clip. */
     if ((p->q->traits & BD_Q_NO_CLIP) || p->bits == 1)
         return p->q->fit(p, v->x, v->n, err);
     if (!v->index && wants_index(p, f->cfg)) {
@@ -110,10 +113,14 @@ static bd_status fit_values(struct bd_qparam *p, struct bd_calib_fit *f,
     return st;
 }
 
+/* Weights are always signed; z is x until the clip rule decides otherwise. */
 static struct bd_qparam blank(const struct bd_tensorcfg *cfg, int bits)
 {
-    return (struct bd_qparam){.q = bd_quantizer_at(cfg->quant), .bits = bits,
-                              .is_signed = true, .weights = true, .sigma = 1,
+    return (struct bd_qparam){.q = bd_quantizer_at(cfg->quant),
+                              .bits = bits,
+                              .is_signed = true,
+                              .weights = true,
+                              .sigma = 1,
                               .map_back = true};
 }
 
@@ -142,6 +149,7 @@ static bd_status fit_channel(struct bd_qset *out, struct bd_calib_fit *f,
     return BD_OK;
 }
 
+/* Channels may be strided (a Gemm's [in,out]), so each is gathered first. */
 static bd_status fit_channels(struct bd_qset *out, struct bd_calib_fit *f,
                               const struct bd_weights *w, struct bd_err *err)
 {
@@ -163,10 +171,9 @@ static bd_status fit_channels(struct bd_qset *out, struct bd_calib_fit *f,
 static bd_status fit_tensor(struct bd_qparam *p, struct bd_calib_fit *f,
                             const struct bd_weights *w, struct bd_err *err)
 {
-    struct values v = {w->x,
-                       (size_t)(w->slices.outer * w->slices.channels *
-                                w->slices.inner),
-                       w->index};
+    struct values v = {
+        w->x, (size_t)(w->slices.outer * w->slices.channels * w->slices.inner),
+        w->index};
 
     *p = blank(f->cfg, f->cfg->bits);
     return fit_values(p, f, &v, err);
@@ -176,10 +183,11 @@ static struct bd_calib_fit fit_of(const struct bd_weights *w,
                                   const struct bd_tensorcfg *cfg,
                                   struct bd_ctl *ctl)
 {
-    return (struct bd_calib_fit){.cfg = cfg, .learned = w->learned_clip,
-                                 .ctl = ctl,
-                                 .src = {NULL, index_error, index_quantile,
-                                         index_beyond}};
+    return (struct bd_calib_fit){
+        .cfg = cfg,
+        .learned = w->learned_clip,
+        .ctl = ctl,
+        .src = {NULL, index_error, index_quantile, index_beyond}};
 }
 
 /* Widths, rows and counts that a caller could have got wrong. */
@@ -202,8 +210,8 @@ static bd_status check(const struct bd_weights *w,
     for (int c = 0; c < cfg->channel->n; c++) {
         int bits = cfg->channel->bits[c];
 
-        st = bits == 0 ? BD_OK
-                       : bd_quantizer_check(cfg->quant, bits, true, err);
+        st =
+            bits == 0 ? BD_OK : bd_quantizer_check(cfg->quant, bits, true, err);
         if (st != BD_OK)
             return st;
     }

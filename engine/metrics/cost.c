@@ -14,8 +14,7 @@ int64_t bd_stored_bits(const struct bd_model *m, int layer,
 {
     const struct bd_tensor *t = weight_of(m, (size_t)layer);
 
-    return bd_calib_stored_bits(
-        w, bd_slices_of(t, m->layer[layer].axis));
+    return bd_calib_stored_bits(w, bd_slices_of(t, m->layer[layer].axis));
 }
 
 /* Mean width of one weight's code, without side information. */
@@ -39,6 +38,8 @@ static double input_size(const struct bd_plan *plan,
     return n > 0 ? (double)n : 1;
 }
 
+/* Parameters outside the quantizable weights (biases, normalisation) stay
+ * float and are counted as such, so sizes compare with whole files. */
 void bd_cost_of(struct bd_cost *out, const struct bd_model *m,
                 const struct bd_plan *plan, const struct bd_bitcfg *c)
 {

@@ -21,6 +21,7 @@ static int64_t rank_of(const float *z, int64_t classes, int64_t c)
     return r;
 }
 
+/* The class predicted, by the same rule as rank_of: rank 0. */
 static int64_t best_of(const float *z, int64_t classes)
 {
     int64_t best = 0;
@@ -58,6 +59,7 @@ static double divergence(const float *f, const float *z, int64_t classes)
     return kl;
 }
 
+/* Images without a label count for agreement and divergence only. */
 static void add_labelled(struct bd_net_eval *out, const float *z, int label,
                          int64_t classes)
 {

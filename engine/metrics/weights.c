@@ -35,12 +35,13 @@ static double acc_get(const struct acc *a)
     return a->s + a->c;
 }
 
+/* What accumulates over the runs of one tensor. */
 struct pass {
     struct acc err2, xx, qq, xq;
     double max_err, peak;
     double lo, hi, zero; /* the present set's end levels, and its 0 */
     int64_t n, zeros, clipped;
-    int64_t *count; /* [CODES] */
+    int64_t *count;            /* [CODES] */
     const struct bd_qparam *p; /* whose lo and hi these are */
 };
 
@@ -90,6 +91,8 @@ static void add_block(struct pass *a, const double *x, const double *q,
     a->n += (int64_t)n;
 }
 
+/* Codes of different channels are pooled: the entropy is that of one coder
+ * for the whole tensor. */
 static void add_codes(struct pass *a, const float *x, size_t n,
                       const struct bd_qparam *p)
 {
@@ -106,6 +109,7 @@ static void add_codes(struct pass *a, const float *x, size_t n,
     }
 }
 
+/* In double and mapped back, unlike apply: errors are about the weights. */
 static void quantize(double *q, const double *x, size_t n,
                      const struct bd_qparam *p)
 {
@@ -168,6 +172,7 @@ struct totals { /* what both ways arrive at */
     int64_t n, zeros, clipped;
 };
 
+/* Ratios of the sums; an empty tensor divides by 1 and has no error. */
 static void finish(struct bd_error_stats *out, const struct totals *a)
 {
     double n = a->n > 0 ? (double)a->n : 1;
@@ -188,9 +193,8 @@ static void finish(struct bd_error_stats *out, const struct totals *a)
         out->cosine = out->mse == 0 ? 1 : 0;
 }
 
-static bd_status by_pass(struct bd_error_stats *out,
-                         const struct bd_weights *w, const struct bd_qset *q,
-                         struct bd_err *err)
+static bd_status by_pass(struct bd_error_stats *out, const struct bd_weights *w,
+                         const struct bd_qset *q, struct bd_err *err)
 {
     struct pass a = {.count = bd_calloc(CODES, sizeof(*a.count))};
     struct totals t;
@@ -198,8 +202,14 @@ static bd_status by_pass(struct bd_error_stats *out,
     if (!a.count)
         return bd_fail(err, BD_ENOMEM, "no memory to count the codes in use");
     bd_qset_visit(w, q, add_run, &a);
-    t = (struct totals){acc_get(&a.err2), acc_get(&a.xx), acc_get(&a.qq),
-                        acc_get(&a.xq), a.max_err, a.peak, a.n, a.zeros,
+    t = (struct totals){acc_get(&a.err2),
+                        acc_get(&a.xx),
+                        acc_get(&a.qq),
+                        acc_get(&a.xq),
+                        a.max_err,
+                        a.peak,
+                        a.n,
+                        a.zeros,
                         a.clipped};
     finish(out, &t);
     out->entropy_bits = entropy_of(a.count, CODES, &out->levels_used);
@@ -207,6 +217,8 @@ static bd_status by_pass(struct bd_error_stats *out,
     return BD_OK;
 }
 
+/* A level's share of every sum follows from how many values sit on it and
+ * their sum: the weights are not read again. */
 static bd_status by_index(struct bd_error_stats *out, const struct bd_index *ix,
                           const struct bd_qparam *p, struct bd_err *err)
 {
@@ -221,9 +233,15 @@ static bd_status by_index(struct bd_error_stats *out, const struct bd_index *ix,
         p->q->levels(lev, n, p);
         p->q->cuts(cut, n, p);
         bd_index_price(&pr, ix, lev, cut, n);
-        t = (struct totals){pr.err2, bd_index_sumsq(ix), pr.qq, pr.xq,
-                            pr.max_err, bd_index_absmax(ix),
-                            (int64_t)bd_index_count(ix), 0, pr.clipped};
+        t = (struct totals){pr.err2,
+                            bd_index_sumsq(ix),
+                            pr.qq,
+                            pr.xq,
+                            pr.max_err,
+                            bd_index_absmax(ix),
+                            (int64_t)bd_index_count(ix),
+                            0,
+                            pr.clipped};
         if (p->q->traits & BD_Q_NO_CLIP)
             t.clipped = 0;
         for (size_t i = 0; i < n; i++)
@@ -236,15 +254,13 @@ static bd_status by_index(struct bd_error_stats *out, const struct bd_index *ix,
     bd_free(lev);
     bd_free(cut);
     bd_free(pr.occupancy);
-    return st == BD_OK ? st
-                       : bd_fail(err, st, "no memory for a grid of %zu levels",
-                                 n);
+    return st == BD_OK
+               ? st
+               : bd_fail(err, st, "no memory for a grid of %zu levels", n);
 }
 
 /* Beyond this many levels the pass is the quicker way. */
-enum {
-    MANY = 4096
-};
+enum { MANY = 4096 };
 
 bd_status bd_error_of(struct bd_error_stats *out, const struct bd_weights *w,
                       const struct bd_qset *q, struct bd_err *err)

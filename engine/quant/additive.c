@@ -25,8 +25,7 @@ static size_t merge_shifted(double *out, size_t n, const double *base,
 }
 
 /* One more term set {0} and `count` elements; list grows by 1 + count. */
-static size_t add_term(double *list, size_t n, const double *term,
-                       size_t count)
+static size_t add_term(double *list, size_t n, const double *term, size_t count)
 {
     double base[BD_QUANT_SMALL];
     size_t total = n;
@@ -66,8 +65,7 @@ size_t bd_additive_levels(double *out, size_t cap, int B, int k)
     double list[BD_QUANT_SMALL];
     size_t n;
 
-    if (B < 1 || B > 8 || k < 1 || k > B + (k == 2) ||
-        (k != 2 && B % k != 0))
+    if (B < 1 || B > 8 || k < 1 || k > B + (k == 2) || (k != 2 && B % k != 0))
         return 0;
     n = all_sums(list, B, k);
     for (size_t i = 0; i < n; i++)

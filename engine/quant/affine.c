@@ -43,8 +43,7 @@ static void core(double *q, const double *z, size_t n,
         q[i] = (code_of(z[i], p, top) - p->zero) * p->scale;
 }
 
-static void apply(float *y, const float *x, size_t n,
-                  const struct bd_qparam *p)
+static void apply(float *y, const float *x, size_t n, const struct bd_qparam *p)
 {
     struct bd_quant_steps s = {1 / p->scale, -p->zero, top_of(p) - p->zero,
                                p->scale};

@@ -103,8 +103,7 @@ static bool parse_clip(struct bd_tensorcfg *cfg, const char *word)
             return false;
         if (i == BD_CLIP_MANUAL && !((float)v > 0 && isfinite((float)v)))
             return false;
-        if (i == BD_CLIP_PERCENTILE && word[n] != '\0' &&
-            !(v > 0 && v <= 100))
+        if (i == BD_CLIP_PERCENTILE && word[n] != '\0' && !(v > 0 && v <= 100))
             return false;
         cfg->clip = (uint8_t)i;
         cfg->clip_value = (float)v;

@@ -170,8 +170,7 @@ static double rcf_block(float *dx, const float *dy, const float *x, size_t n,
         double g = (double)dy[i] * (p->map_back ? p->sigma : 1);
         double d = z[i] / p->clip;
         int side = side_of(d, p->is_signed);
-        bool pass = side == 0 || (p->calibrated &&
-                                  (p->is_signed || side < 0));
+        bool pass = side == 0 || (p->calibrated && (p->is_signed || side < 0));
 
         if (side == 0)
             dclip += g * (q[i] / p->clip - d);
@@ -239,8 +238,7 @@ static size_t rank_of(const double *t, size_t n, double v)
 
 /* Signed index of z in the magnitudes; unsigned data stops at 0.  Two-sided
  * sets have no zero, so their indices start at 1. */
-static int32_t mag_code(double z, bool is_signed,
-                        const struct bd_quant_mags *g)
+static int32_t mag_code(double z, bool is_signed, const struct bd_quant_mags *g)
 {
     int32_t r;
 

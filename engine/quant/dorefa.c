@@ -74,8 +74,7 @@ static void core(double *q, const double *z, size_t n,
 }
 
 /* As used in a network trained with it, weights lie in [-1,1]. */
-static void apply(float *y, const float *x, size_t n,
-                  const struct bd_qparam *p)
+static void apply(float *y, const float *x, size_t n, const struct bd_qparam *p)
 {
     struct bd_qparam unit = *p;
 
@@ -89,8 +88,7 @@ static size_t levels(double *out, size_t cap, const struct bd_qparam *p)
     long top = lrint(top_of(p));
 
     for (long c = 0; c <= top; c++)
-        bd_quant_emit(out, cap, (size_t)c,
-                      level_of((double)c, p, (double)top));
+        bd_quant_emit(out, cap, (size_t)c, level_of((double)c, p, (double)top));
     return (size_t)top + 1;
 }
 
@@ -125,9 +123,8 @@ static void codes(int32_t *out, const float *x, size_t n,
 static double grad(float *dx, const float *dy, const float *x, size_t n,
                    const struct bd_qparam *p)
 {
-    double gain = p->weights && p->bits > 1
-                      ? (p->map_back ? p->scale : 1) / p->extra
-                      : 1;
+    double gain =
+        p->weights && p->bits > 1 ? (p->map_back ? p->scale : 1) / p->extra : 1;
 
     for (size_t i = 0; i < n; i++) {
         double v = (double)x[i], t = tanh(v);

@@ -31,8 +31,7 @@ static bd_status refit(struct bd_qparam *p, const struct bd_moments *m,
 
 static double code_of(double z, const struct bd_qparam *p)
 {
-    return bd_quant_rint(
-        bd_quant_clamp(z / p->clip * 127, p->extra, 127));
+    return bd_quant_rint(bd_quant_clamp(z / p->clip * 127, p->extra, 127));
 }
 
 static void core(double *q, const double *z, size_t n,

@@ -105,8 +105,7 @@ struct table { /* as floats */
  * last one passed decides.  Negative values get their sign back, zero stays
  * plain zero, and what is not a number stays what it is. */
 BD_QUANT_CLONES
-static void mag_block(float *y, const float *x, size_t n,
-                      const struct table *g)
+static void mag_block(float *y, const float *x, size_t n, const struct table *g)
 {
     const int32_t sign = INT32_MIN;
 
@@ -123,8 +122,7 @@ static void mag_block(float *y, const float *x, size_t n,
         for (size_t k = 1; k < g->n; k++) {
             m = (bd_quant_f8)a > g->t[k - 1];
             q = (bd_quant_f8)(((bd_quant_i8)q & ~m) |
-                              ((bd_quant_i8)((bd_quant_f8){0} + g->m[k]) &
-                               m));
+                              ((bd_quant_i8)((bd_quant_f8){0} + g->m[k]) & m));
         }
         m = q > 0;
         a = (bd_quant_i8)q | (minus & m);

@@ -36,8 +36,8 @@ void bd_feature_uniform(double *y, const float *x, size_t n,
 
     range_of(&lo, &hi, p->bits, p->is_signed);
     for (size_t i = 0; i < n; i++)
-        y[i] = on ? d * bd_quant_clamp(floor((double)x[i] / d + 0.5), lo, hi)
-                  : 0;
+        y[i] =
+            on ? d * bd_quant_clamp(floor((double)x[i] / d + 0.5), lo, hi) : 0;
 }
 
 void bd_feature_dorefa(double *y, const float *x, size_t n, double c, int bits)
@@ -97,8 +97,7 @@ static double try_uniform(const float *x, size_t n,
     return n ? s / (double)n : 0;
 }
 
-static double try_log(const float *x, size_t n,
-                      const struct bd_feature_log *p)
+static double try_log(const float *x, size_t n, const struct bd_feature_log *p)
 {
     double y[BD_QUANT_BLOCK], s = 0;
 
@@ -135,8 +134,7 @@ static double zeroed(const float *x, size_t n)
     return try_uniform(x, n, &none);
 }
 
-double bd_feature_best_interval(double *mse, const float *x, size_t n,
-                                int bits)
+double bd_feature_best_interval(double *mse, const float *x, size_t n, int bits)
 {
     double full = bd_feature_full_interval(x, n, bits), best = 0;
     struct bd_feature_uniform p = {0, bits, has_negative(x, n)};

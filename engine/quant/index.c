@@ -25,10 +25,10 @@
 
 enum {
     MAX_BINS = 1 << 16,
-    PER_BIN = 64, /* aimed at; fewer bins deal faster, more answer faster */
+    PER_BIN = 64,  /* aimed at; fewer bins deal faster, more answer faster */
     SAMPLE = 1024, /* values whose quantiles place the bins */
     LANES = 8,
-    BATCH = 512    /* bin numbers made at a time */
+    BATCH = 512 /* bin numbers made at a time */
 };
 
 /* ------------------------------------------------------------ the bins */
@@ -267,8 +267,8 @@ bd_status bd_index_new(struct bd_index **out, const float *x, size_t n,
     bd_moments_of(&ix->m, x, n);
     if (!make(ix, x, n)) {
         bd_index_free(ix);
-        return bd_fail(err, BD_ENOMEM,
-                       "no memory for an index of %zu weights", n);
+        return bd_fail(err, BD_ENOMEM, "no memory for an index of %zu weights",
+                       n);
     }
     *out = ix;
     return BD_OK;
@@ -334,7 +334,8 @@ double bd_index_error(const struct bd_index *ix, const double *levels,
         if (i + 1 == nlev || a.n == ix->m.n)
             b = ix->before[ix->nbins];
         else
-            b = bd_index_upto(ix, cuts ? cuts[i] : (levels[i] + levels[i + 1]) / 2);
+            b = bd_index_upto(ix,
+                              cuts ? cuts[i] : (levels[i] + levels[i + 1]) / 2);
         e += bd_index_between(&a, &b, levels[i]);
         if (occupancy)
             occupancy[i] = (int64_t)(b.n - a.n);
@@ -342,4 +343,3 @@ double bd_index_error(const struct bd_index *ix, const double *levels,
     }
     return e;
 }
-

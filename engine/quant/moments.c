@@ -40,13 +40,13 @@ static double across(const bd_quant_d8 *v)
 
 /* Eight floats as doubles; what is not finite becomes 0 and leaves its mask
  * lane 0 (x - x is not a number for those). */
-#define LOAD_FINITE(v, ok, x)                                                \
-    do {                                                                     \
-        bd_quant_f8 f8;                                                      \
-        memcpy(&f8, x, sizeof(f8));                                          \
-        v = __builtin_convertvector(f8, bd_quant_d8);                        \
-        ok = (v - v) == 0;                                                   \
-        v = (bd_quant_d8)((bd_quant_l8)v & ok);                              \
+#define LOAD_FINITE(v, ok, x)                                                  \
+    do {                                                                       \
+        bd_quant_f8 f8;                                                        \
+        memcpy(&f8, x, sizeof(f8));                                            \
+        v = __builtin_convertvector(f8, bd_quant_d8);                          \
+        ok = (v - v) == 0;                                                     \
+        v = (bd_quant_d8)((bd_quant_l8)v & ok);                                \
     } while (0)
 
 BD_QUANT_CLONES
@@ -126,9 +126,9 @@ static double variance_sum(const float *x, size_t n, double mean)
     float pad[LANES];
 
     for (size_t i = 0; i < whole; i += CHUNK)
-        acc_add(&total,
-                variance_chunk(x + i, whole - i < CHUNK ? whole - i : CHUNK,
-                               mean));
+        acc_add(
+            &total,
+            variance_chunk(x + i, whole - i < CHUNK ? whole - i : CHUNK, mean));
     tail_of(pad, x, n);
     acc_add(&total, variance_chunk(pad, LANES, mean));
     return acc_get(&total);

@@ -11,8 +11,7 @@ static double top_of(const struct bd_qparam *p)
 static double code_of(double z, double top, double clip)
 {
     /* Clamped before rounding: same codes, and no huge values to round. */
-    return bd_quant_rint(
-        bd_quant_clamp(z * top / (clip + 1e-6), 0, top));
+    return bd_quant_rint(bd_quant_clamp(z * top / (clip + 1e-6), 0, top));
 }
 
 static bd_status refit(struct bd_qparam *p, const struct bd_moments *m,
@@ -35,8 +34,7 @@ static void core(double *q, const double *z, size_t n,
         q[i] = code_of(z[i], top, clip) / top * clip;
 }
 
-static void apply(float *y, const float *x, size_t n,
-                  const struct bd_qparam *p)
+static void apply(float *y, const float *x, size_t n, const struct bd_qparam *p)
 {
     double top = top_of(p);
     struct bd_quant_steps s = {top / (p->clip + 1e-6), 0, top, p->clip / top};
@@ -60,8 +58,7 @@ static size_t cuts(double *out, size_t cap, const struct bd_qparam *p)
     for (long c = 0; c < top; c++) {
         double half = ((double)c + 0.5) * (p->clip + 1e-6) / (double)top;
 
-        bd_quant_emit(out, cap, (size_t)c,
-                      c % 2 ? bd_quant_below(half) : half);
+        bd_quant_emit(out, cap, (size_t)c, c % 2 ? bd_quant_below(half) : half);
     }
     return (size_t)top;
 }
@@ -72,8 +69,7 @@ static void codes(int32_t *out, const float *x, size_t n,
     double top = top_of(p);
 
     for (size_t i = 0; i < n; i++)
-        out[i] = isnan(x[i]) ? 0
-                             : (int32_t)code_of((double)x[i], top, p->clip);
+        out[i] = isnan(x[i]) ? 0 : (int32_t)code_of((double)x[i], top, p->clip);
 }
 
 /* Both ends closed off; the clip learns only from what it cuts. */

@@ -13,8 +13,8 @@
 #include "quant/quant.h"
 
 extern const struct bd_quantizer bd_quant_uniform, bd_quant_affine,
-    bd_quant_dorefa, bd_quant_pot, bd_quant_apot, bd_quant_log,
-    bd_quant_binary, bd_quant_ternary, bd_quant_pact, bd_quant_edge8;
+    bd_quant_dorefa, bd_quant_pot, bd_quant_apot, bd_quant_log, bd_quant_binary,
+    bd_quant_ternary, bd_quant_pact, bd_quant_edge8;
 
 enum {
     BD_QUANT_BLOCK = 256, /* values per step; four such arrays sit in cache */
@@ -53,11 +53,11 @@ static inline double bd_quant_below(double v)
 /* Loops worth compiling once per instruction set; the right one is chosen
  * when the program is loaded.  Eight lanes are summed in a fixed order, so
  * all of them give the same bits.  Sanitizers are not ready that early. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&       \
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&         \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define BD_QUANT_CLONES                                                      \
-    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3",         \
-                                 "default")))
+#define BD_QUANT_CLONES                                                        \
+    __attribute__((                                                            \
+        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define BD_QUANT_CLONES
 #endif
@@ -98,8 +98,7 @@ struct bd_quant_mags {
 /* Members of the table for methods with a magnitude set. */
 void bd_quant_mags_codes(int32_t *out, const float *x, size_t n,
                          const struct bd_qparam *p);
-size_t bd_quant_mags_levels(double *out, size_t cap,
-                            const struct bd_qparam *p);
+size_t bd_quant_mags_levels(double *out, size_t cap, const struct bd_qparam *p);
 size_t bd_quant_mags_cuts(double *out, size_t cap, const struct bd_qparam *p);
 
 /* fast.c: code = rint(clamp(x * inv, lo, hi)), y = code * scale. */

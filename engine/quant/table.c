@@ -5,14 +5,19 @@
 
 #include "quant_priv.h"
 
-static const struct bd_quantizer *const rows[] = {
-    &bd_quant_uniform, &bd_quant_affine, &bd_quant_dorefa, &bd_quant_pot,
-    &bd_quant_apot, &bd_quant_log, &bd_quant_binary, &bd_quant_ternary,
-    &bd_quant_pact, &bd_quant_edge8, NULL};
+static const struct bd_quantizer *const rows[] = {&bd_quant_uniform,
+                                                  &bd_quant_affine,
+                                                  &bd_quant_dorefa,
+                                                  &bd_quant_pot,
+                                                  &bd_quant_apot,
+                                                  &bd_quant_log,
+                                                  &bd_quant_binary,
+                                                  &bd_quant_ternary,
+                                                  &bd_quant_pact,
+                                                  &bd_quant_edge8,
+                                                  NULL};
 
-enum {
-    ROWS = (int)(sizeof(rows) / sizeof(rows[0])) - 1
-};
+enum { ROWS = (int)(sizeof(rows) / sizeof(rows[0])) - 1 };
 
 const struct bd_quantizer *const *bd_quantizers(void)
 {

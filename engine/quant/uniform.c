@@ -35,8 +35,7 @@ static bd_status refit(struct bd_qparam *p, const struct bd_moments *m,
     return s;
 }
 
-static void apply(float *y, const float *x, size_t n,
-                  const struct bd_qparam *p)
+static void apply(float *y, const float *x, size_t n, const struct bd_qparam *p)
 {
     double top = steps_of(p);
     struct bd_quant_steps s = {top / p->clip, p->is_signed ? -top : 0, top,

@@ -59,9 +59,12 @@ static double ms_since(int64_t t)
 
 static struct bd_qparam param(const char *name, int bits)
 {
-    return (struct bd_qparam){
-        .q = bd_quantizer_at(bd_quantizer_find(name)), .bits = bits,
-        .is_signed = true, .weights = true, .sigma = 1, .map_back = true};
+    return (struct bd_qparam){.q = bd_quantizer_at(bd_quantizer_find(name)),
+                              .bits = bits,
+                              .is_signed = true,
+                              .weights = true,
+                              .sigma = 1,
+                              .map_back = true};
 }
 
 /* 7 widths x 64 clips of one layer; returns the grids priced. */
@@ -127,8 +130,7 @@ static struct bd_index *cold(const float *x, size_t n)
             abort();
         best = fmin(best, ms_since(t));
     }
-    printf("index of %.1f M weights (cold): %.1f ms\n", (double)n * 1e-6,
-           best);
+    printf("index of %.1f M weights (cold): %.1f ms\n", (double)n * 1e-6, best);
     return ix;
 }
 

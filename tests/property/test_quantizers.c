@@ -4,10 +4,7 @@
 
 #include "calib/calib.h"
 
-enum {
-    N = 1500,
-    MAX_LEVELS = 70000
-};
+enum { N = 1500, MAX_LEVELS = 70000 };
 
 /* One way to use a row: width, role, sign of the data. */
 struct use {
@@ -44,9 +41,12 @@ static void prepare(struct use *u)
     struct bd_err err = {0};
 
     values(u->x, u->is_signed);
-    u->p = (struct bd_qparam){.q = u->q, .bits = u->bits, .clip = 1.3,
+    u->p = (struct bd_qparam){.q = u->q,
+                              .bits = u->bits,
+                              .clip = 1.3,
                               .weights = u->weights,
-                              .is_signed = u->is_signed, .sigma = 1,
+                              .is_signed = u->is_signed,
+                              .sigma = 1,
                               .map_back = true};
     if (u->weights && (u->q->traits & BD_Q_NORMALISES)) {
         struct bd_moments m;
@@ -116,8 +116,8 @@ static void levels_ascend(struct use *u)
         double a = u->lev[i - 1], b = u->lev[i], c = u->cut[i - 1];
 
         if (!(strict ? b > a : b >= a))
-            fail_msg("%s:%d level %zu: %.17g, then %.17g", u->q->name,
-                     u->bits, i, a, b);
+            fail_msg("%s:%d level %zu: %.17g, then %.17g", u->q->name, u->bits,
+                     i, a, b);
         if (own && !(c >= a - 1e-12 && c <= b + 1e-5))
             fail_msg("%s:%d cut %.17g outside %.17g .. %.17g", u->q->name,
                      u->bits, c, a, b);
@@ -150,8 +150,8 @@ static void outputs_in_levels(struct use *u)
         assert_true(y[i] == (float)q);
         if (!ref_close(q, u->lev[k], 1e-13) && !near &&
             fabs(q - u->lev[k]) > 1e-15)
-            fail_msg("%s:%d Q(%.9g) = %.17g, level %.17g", u->q->name,
-                     u->bits, v, q, u->lev[k]);
+            fail_msg("%s:%d Q(%.9g) = %.17g, level %.17g", u->q->name, u->bits,
+                     v, q, u->lev[k]);
     }
 }
 
@@ -357,11 +357,11 @@ static void clip_gradient(struct use *u)
     REF_CLOSE(u->q->grad(&dx, &one, &x, 1, &u->p), (a - b) / (2 * h), 1e-6);
 }
 
-#define PROPERTY(name)                                                       \
-    static void test_##name(void **state)                                    \
-    {                                                                        \
-        (void)state;                                                         \
-        run(name);                                                           \
+#define PROPERTY(name)                                                         \
+    static void test_##name(void **state)                                      \
+    {                                                                          \
+        (void)state;                                                           \
+        run(name);                                                             \
     }
 PROPERTY(levels_ascend)
 PROPERTY(few_enough)

@@ -3,9 +3,7 @@
 
 #include "calib/calib.h"
 
-enum {
-    N = 30000
-};
+enum { N = 30000 };
 
 static void make(float *x, bool relu)
 {
@@ -224,9 +222,9 @@ static void test_degenerate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),      cmocka_unit_test(test_merge),
-        cmocka_unit_test(test_error),     cmocka_unit_test(test_quantile),
-        cmocka_unit_test(test_histogram), cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_sums),       cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_error),      cmocka_unit_test(test_quantile),
+        cmocka_unit_test(test_histogram),  cmocka_unit_test(test_fit),
         cmocka_unit_test(test_degenerate),
     };
 

@@ -6,13 +6,17 @@
 /* apot and pot through the clip rule.  The reference's "uniform" works in
  * the normalised domain with ties to the smaller magnitude; our row does not
  * normalise, so its search is walked here with mu and sigma set. */
-static struct bd_qparam searched(const struct bd_weights *w,
-                                 const char *scheme, int bits)
+static struct bd_qparam searched(const struct bd_weights *w, const char *scheme,
+                                 int bits)
 {
     const struct bd_moments *m = bd_index_moments(w->index);
     struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find(scheme)),
-                          .bits = bits, .is_signed = true, .weights = true,
-                          .mu = m->mean, .sigma = m->std, .map_back = true};
+                          .bits = bits,
+                          .is_signed = true,
+                          .weights = true,
+                          .mu = m->mean,
+                          .sigma = m->std,
+                          .map_back = true};
     double reach = fmax(m->max - p.mu, p.mu - m->min) / p.sigma;
     double lev[256], cut[256], best = INFINITY, chosen = 0;
 
@@ -77,8 +81,8 @@ static void check_layer(const struct net *net, const cJSON *c,
     mse = e / (double)w.slices.inner;
     REF_CLOSE(mse, ref_get_num(c, "mse_original"), 1e-6);
     peak = bd_index_absmax(ix);
-    REF_NEAR(10 * log10(peak * peak / mse),
-             ref_get_num(c, "psnr_original_db"), 1e-5);
+    REF_NEAR(10 * log10(peak * peak / mse), ref_get_num(c, "psnr_original_db"),
+             1e-5);
     bd_index_free(ix);
 }
 

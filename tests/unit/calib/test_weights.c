@@ -3,9 +3,7 @@
 
 #include "calib/calib.h"
 
-enum {
-    O = 3, C = 5, K = 40, N = O * C * K
-};
+enum { O = 3, C = 5, K = 40, N = O * C * K };
 
 static void make(float *x, size_t n, uint64_t seed)
 {
@@ -114,8 +112,8 @@ static void test_rules(void **state)
     bd_qset_done(&s);
     cfg = choice("apot:4:tensor:percentile90");
     s = fit(&w, &cfg);
-    REF_CLOSE(s.p[0].clip * m.std,
-              bd_index_quantile_about(ix, m.mean, 0.9), 1e-7);
+    REF_CLOSE(s.p[0].clip * m.std, bd_index_quantile_about(ix, m.mean, 0.9),
+              1e-7);
     bd_qset_done(&s);
     cfg = choice("apot:4:tensor:manual0.25"); /* in units of the weights */
     s = fit(&w, &cfg);
@@ -169,10 +167,9 @@ static void test_index_changes_nothing(void **state)
     for (int row = 0; bd_quantizer_at(row); row++)
         for (int rule = BD_CLIP_MAX; rule <= BD_CLIP_MSE; rule++) {
             const struct bd_quantizer *q = bd_quantizer_at(row);
-            struct bd_tensorcfg cfg = {.bits = q->max_bits < 4 ? q->max_bits
-                                               : q->min_bits > 4
-                                                   ? q->min_bits
-                                                   : 4,
+            struct bd_tensorcfg cfg = {.bits = q->max_bits < 4   ? q->max_bits
+                                               : q->min_bits > 4 ? q->min_bits
+                                                                 : 4,
                                        .quant = (uint8_t)row,
                                        .clip = (uint8_t)rule};
             struct bd_weights w = whole(x, N);
@@ -330,8 +327,7 @@ static void test_refusals(void **state)
     assert_int_equal(bd_calib_weights(&s, &w, &cfg, NULL, NULL), BD_EINVALID);
     cfg = choice("uniform:4:channel:mse");
     bd_ctl_cancel(ctl);
-    assert_int_equal(bd_calib_weights(&s, &w, &cfg, ctl, NULL),
-                     BD_ECANCELLED);
+    assert_int_equal(bd_calib_weights(&s, &w, &cfg, ctl, NULL), BD_ECANCELLED);
     assert_null(s.p); /* untouched on failure */
     bd_ctl_free(ctl);
 }

@@ -6,8 +6,8 @@
 #include "metrics/metrics.h"
 
 /* Counts per signed index into the magnitudes; fifteen levels at 4 bits. */
-static void check_counts(const struct bd_weights *w,
-                         const struct bd_qparam *p, const cJSON *c)
+static void check_counts(const struct bd_weights *w, const struct bd_qparam *p,
+                         const cJSON *c)
 {
     size_t n = (size_t)w->slices.inner;
     int32_t *code = bd_alloc(n, sizeof(*code));

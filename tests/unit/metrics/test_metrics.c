@@ -140,10 +140,15 @@ static void same_both_ways(const float *x, size_t n, const char *name)
 
 static void test_error_and_index(void **state)
 {
-    const char *names[] = {"apot:4:tensor:mse", "uniform:12:tensor:max",
-                           "dorefa:5:tensor:percentile", "binary:1",
-                           "edge8:8", "affine:3:tensor:mse", "ternary:2",
-                           "log:4:tensor:manual0.1", "pot:5:tensor:mse"};
+    const char *names[] = {"apot:4:tensor:mse",
+                           "uniform:12:tensor:max",
+                           "dorefa:5:tensor:percentile",
+                           "binary:1",
+                           "edge8:8",
+                           "affine:3:tensor:mse",
+                           "ternary:2",
+                           "log:4:tensor:manual0.1",
+                           "pot:5:tensor:mse"};
     float x[3000];
     struct bd_rng r = {4};
 
@@ -163,8 +168,8 @@ static void test_top_k(void **state)
 {
     /* Ties go to the lower class; image 1 is wrong, image 2 has no label. */
     const float z[] = {1, 1, 0, -1, -1, -1, -1, /**/
-                       5, 4, 3, 2, 1, 0, 9,     /**/
-                       1, 2, 3, 4, 5, 6, 7};
+                       5, 4, 3, 2,  1,  0,  9,  /**/
+                       1, 2, 3, 4,  5,  6,  7};
     const int labels[] = {0, 5, -1};
     struct bd_net_eval e;
 
@@ -212,8 +217,11 @@ static void test_cost(void **state)
         {.t = {.type = BD_F32, .rank = 2, .dim = {2, 4}}}};
     struct bd_layer layer[2] = {{.name = "a", .weight = 0, .bias = -1},
                                 {.name = "b", .weight = 1, .bias = -1}};
-    struct bd_model m = {.nvalues = 2, .nlayers = 2, .value = value,
-                         .layer = layer, .params = 12 + 8 + 5};
+    struct bd_model m = {.nvalues = 2,
+                         .nlayers = 2,
+                         .value = value,
+                         .layer = layer,
+                         .params = 12 + 8 + 5};
     const int8_t widths[] = {0, 4, 32, 2};
     struct bd_chanbits *cb = bd_chanbits_new(widths, 4);
     struct bd_layercfg l[2] = {{.w = {.bits = 32}, .a = {.bits = 32}},
@@ -230,8 +238,7 @@ static void test_cost(void **state)
     l[1].w = choice("affine:3:tensor:max");
     l[1].a.bits = 4;
     bd_cost_of(&k, &m, NULL, &c);
-    assert_int_equal(k.size_bits,
-                     (12 * 4 + 4 * 32) + (8 * 3 + 48) + 5 * 32);
+    assert_int_equal(k.size_bits, (12 * 4 + 4 * 32) + (8 * 3 + 48) + 5 * 32);
     REF_CLOSE(k.avg_bits_w, (12 * 4 + 4 * 32 + 8 * 3 + 48) / 20.0, 1e-15);
     assert_true(k.avg_bits_a == 18);
     l[0].w.channel = cb; /* 0: nothing at all; 32: codes only */

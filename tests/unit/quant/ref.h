@@ -87,19 +87,19 @@ static inline bool ref_close(double a, double b, double rel)
     return fabs(a - b) <= rel * fmax(fabs(a), fabs(b)) + 1e-300;
 }
 
-#define REF_CLOSE(a, b, rel)                                                 \
-    do {                                                                     \
-        double ref_a = (a), ref_b = (b);                                     \
-        if (!ref_close(ref_a, ref_b, rel))                                   \
-            fail_msg("%s = %.17g, expected %.17g", #a, ref_a, ref_b);        \
+#define REF_CLOSE(a, b, rel)                                                   \
+    do {                                                                       \
+        double ref_a = (a), ref_b = (b);                                       \
+        if (!ref_close(ref_a, ref_b, rel))                                     \
+            fail_msg("%s = %.17g, expected %.17g", #a, ref_a, ref_b);          \
     } while (0)
 
 /* Equal within an absolute distance. */
-#define REF_NEAR(a, b, far)                                                  \
-    do {                                                                     \
-        double ref_a = (a), ref_b = (b);                                     \
-        if (!(fabs(ref_a - ref_b) <= (far)))                                 \
-            fail_msg("%s = %.17g, expected %.17g", #a, ref_a, ref_b);        \
+#define REF_NEAR(a, b, far)                                                    \
+    do {                                                                       \
+        double ref_a = (a), ref_b = (b);                                       \
+        if (!(fabs(ref_a - ref_b) <= (far)))                                   \
+            fail_msg("%s = %.17g, expected %.17g", #a, ref_a, ref_b);          \
     } while (0)
 
 #endif

@@ -3,15 +3,16 @@
 
 #include "quant/quant.h"
 
-enum {
-    MAX = 64
-};
+enum { MAX = 64 };
 
 static struct bd_qparam weights(const char *name, int bits)
 {
-    return (struct bd_qparam){
-        .q = bd_quantizer_at(bd_quantizer_find(name)), .bits = bits,
-        .is_signed = true, .weights = true, .sigma = 1, .map_back = true};
+    return (struct bd_qparam){.q = bd_quantizer_at(bd_quantizer_find(name)),
+                              .bits = bits,
+                              .is_signed = true,
+                              .weights = true,
+                              .sigma = 1,
+                              .map_back = true};
 }
 
 static void check_binary(const cJSON *c)
@@ -122,7 +123,8 @@ static void check_step(const cJSON *step, const double *w, const double *unit,
 static void check_hysteresis(const cJSON *c)
 {
     struct bd_hysteresis h = {
-        .lr = ref_get_num(c, "lr"), .momentum = ref_get_num(c, "momentum"),
+        .lr = ref_get_num(c, "lr"),
+        .momentum = ref_get_num(c, "momentum"),
         .decay = ref_get_num(c, "weight_decay"),
         .threshold = ref_get_num(c, "threshold"),
         .seed_code = strcmp(ref_get_str(c, "mode"), "seed_code") == 0};
@@ -167,8 +169,10 @@ static void check_pact(const cJSON *c)
 {
     int k = (int)ref_get_num(c, "k");
     struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find("pact")),
-                          .bits = k, .clip = ref_get_num(c, "alpha"),
-                          .sigma = 1, .map_back = true};
+                          .bits = k,
+                          .clip = ref_get_num(c, "alpha"),
+                          .sigma = 1,
+                          .map_back = true};
     double x[MAX], g[MAX], want[MAX], code[MAX], sur[MAX], y[MAX], ga;
     float f[MAX], gf[MAX], gx[MAX];
     int32_t got[MAX];
@@ -196,7 +200,7 @@ static void check_pact(const cJSON *c)
         if (f[i] != 0 || x[i] == 0)
             assert_true(gx[i] == (float)want[i]);
         REF_NEAR(want[i] == 0 ? 0 : s * g[i], sur[i],
-                           1e-9 * fmax(1, fabs(sur[i])));
+                 1e-9 * fmax(1, fabs(sur[i])));
     }
 }
 
@@ -229,9 +233,8 @@ static void test_pact_variants(void **state)
 
         ref_array(y, MAX, ref_get(c, "y"));
         for (size_t i = 0; i < n; i++)
-            assert_true((double)bd_pact_fixed((float)x[i],
-                                              (int)ref_get_num(c, "k")) ==
-                        y[i]);
+            assert_true((double)bd_pact_fixed(
+                            (float)x[i], (int)ref_get_num(c, "k")) == y[i]);
     }
     cJSON_ArrayForEach(c, ref_get(doc, "exponential_activation"))
     {
@@ -240,9 +243,9 @@ static void test_pact_variants(void **state)
 
         ref_array(y, MAX, ref_get(c, "y"));
         for (size_t i = 0; i < n; i++)
-            REF_CLOSE(bd_pact_exponential(x[i], ref_get_num(c, "alpha"), k,
-                                          false),
-                      y[i], 1e-12);
+            REF_CLOSE(
+                bd_pact_exponential(x[i], ref_get_num(c, "alpha"), k, false),
+                y[i], 1e-12);
     }
     /* Clamped: never below the smallest level, nothing for x <= 0. */
     assert_true(bd_pact_exponential(-1, 3, 2, true) == 0);

@@ -15,8 +15,7 @@ static void test_parse(void **state)
     struct bd_tensorcfg c = start();
 
     (void)state;
-    assert_int_equal(bd_tensorcfg_parse(&c, "apot:4:channel:mse", NULL),
-                     BD_OK);
+    assert_int_equal(bd_tensorcfg_parse(&c, "apot:4:channel:mse", NULL), BD_OK);
     assert_string_equal(bd_quantizer_at(c.quant)->name, "apot");
     assert_int_equal(c.bits, 4);
     assert_int_equal(c.grain, BD_GRAIN_CHANNEL);
@@ -98,8 +97,9 @@ static void test_refusals(void **state)
     refused("uniform:4:manualnan", "neither");
     refused("uniform:4:percentile101", "neither");
     refused("uniform:4:tensor:mse:more", "METHOD:BITS");
-    refused("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-            "METHOD:BITS");
+    refused(
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "METHOD:BITS");
 }
 
 static void test_roles(void **state)
@@ -163,9 +163,9 @@ static void test_channels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),     cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_refusals),  cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_table),     cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_parse),    cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_table),    cmocka_unit_test(test_channels),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,10 +13,9 @@ static void read_channel(float *x, const cJSON *small, int c)
 {
     double v[LEN];
 
-    assert_int_equal(ref_array(v, LEN,
-                               cJSON_GetArrayItem(ref_get(small, "channels"),
-                                                  c)),
-                     LEN);
+    assert_int_equal(
+        ref_array(v, LEN, cJSON_GetArrayItem(ref_get(small, "channels"), c)),
+        LEN);
     for (int i = 0; i < LEN; i++)
         x[i] = (float)v[i]; /* the file's values are floats exactly */
 }
@@ -60,8 +59,7 @@ static void test_log_table(void **state)
 
     (void)state;
     for (int c = 0; c < CHANNELS; c++) {
-        const cJSON *row =
-            cJSON_GetArrayItem(ref_get(small, "log_table"), c);
+        const cJSON *row = cJSON_GetArrayItem(ref_get(small, "log_table"), c);
         float x[LEN];
 
         read_channel(x, small, c);
@@ -85,8 +83,10 @@ static void test_dorefa(void **state)
     float f[LEN];
     size_t n = ref_array(x, LEN, ref_get(ex, "x"));
     struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find("dorefa")),
-                          .bits = (int)ref_get_num(ex, "b"), .clip = 0.9,
-                          .sigma = 1, .map_back = true};
+                          .bits = (int)ref_get_num(ex, "b"),
+                          .clip = 0.9,
+                          .sigma = 1,
+                          .map_back = true};
 
     (void)state;
     /* 0.45 of 0.9 is a tie in double but not in float: through the row. */
@@ -96,8 +96,7 @@ static void test_dorefa(void **state)
         near(y[i], want[i]);
     for (int c = 0; c < CHANNELS; c++) {
         ref_array(want, LEN,
-                  cJSON_GetArrayItem(ref_get(small, "dorefa_mse_clip_0.9"),
-                                     c));
+                  cJSON_GetArrayItem(ref_get(small, "dorefa_mse_clip_0.9"), c));
         read_channel(f, small, c);
         for (int b = 1; b < WIDTHS; b++) {
             double e = 0;
@@ -117,9 +116,12 @@ static void test_rows_agree(void **state)
     cJSON *doc = ref_load("channel_allocation.json");
     const cJSON *small = ref_get(doc, "small");
     struct bd_qparam d = {.q = bd_quantizer_at(bd_quantizer_find("dorefa")),
-                          .clip = 0.9, .sigma = 1, .map_back = true};
+                          .clip = 0.9,
+                          .sigma = 1,
+                          .map_back = true};
     struct bd_qparam l = {.q = bd_quantizer_at(bd_quantizer_find("log")),
-                          .sigma = 1, .map_back = true};
+                          .sigma = 1,
+                          .map_back = true};
 
     (void)state;
     for (int c = 1; c < CHANNELS; c++) {

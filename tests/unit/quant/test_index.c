@@ -6,13 +6,20 @@
 
 #include "quant/quant.h"
 
-enum {
-    N = 20000
-};
+enum { N = 20000 };
 
 enum kind {
-    NORMAL, OUTLIER, CONSTANT, ZEROS, SPARSE, TINY, HUGE_, COARSE, NONFINITE,
-    FEW, KINDS
+    NORMAL,
+    OUTLIER,
+    CONSTANT,
+    ZEROS,
+    SPARSE,
+    TINY,
+    HUGE_,
+    COARSE,
+    NONFINITE,
+    FEW,
+    KINDS
 };
 
 /* Returns how many values were made. */
@@ -149,8 +156,7 @@ static void test_quantiles(void **state)
         for (size_t k = 0; k < sizeof(q) / sizeof(q[0]); k++) {
             size_t at = (size_t)ceil(q[k] * (double)m);
 
-            assert_true(bd_index_quantile_abs(ix, q[k]) ==
-                        v[at ? at - 1 : 0]);
+            assert_true(bd_index_quantile_abs(ix, q[k]) == v[at ? at - 1 : 0]);
         }
         bd_index_free(ix);
     }
@@ -217,8 +223,8 @@ static void test_moments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error),      cmocka_unit_test(test_fine_grid),
-        cmocka_unit_test(test_quantiles),  cmocka_unit_test(test_histogram),
+        cmocka_unit_test(test_error),     cmocka_unit_test(test_fine_grid),
+        cmocka_unit_test(test_quantiles), cmocka_unit_test(test_histogram),
         cmocka_unit_test(test_moments),
     };
 

@@ -8,8 +8,11 @@ static struct bd_qparam param(const char *name, int bits, bool is_signed,
                               double clip)
 {
     struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find(name)),
-                          .bits = bits, .is_signed = is_signed,
-                          .clip = clip, .sigma = 1, .map_back = true};
+                          .bits = bits,
+                          .is_signed = is_signed,
+                          .clip = clip,
+                          .sigma = 1,
+                          .map_back = true};
     struct bd_moments m = {0};
 
     assert_int_equal(p.q->refit(&p, &m, NULL), BD_OK);
@@ -19,8 +22,8 @@ static struct bd_qparam param(const char *name, int bits, bool is_signed,
 static void check_set(const cJSON *set)
 {
     int bits = (int)ref_get_num(set, "bits");
-    struct bd_qparam p = param(ref_get_str(set, "scheme"), bits,
-                               ref_get_bool(set, "signed"), 1);
+    struct bd_qparam p =
+        param(ref_get_str(set, "scheme"), bits, ref_get_bool(set, "signed"), 1);
     double want[600], got[600];
     size_t n = ref_array(want, 600, ref_get(set, "levels"));
 

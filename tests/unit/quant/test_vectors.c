@@ -4,16 +4,17 @@
 
 #include "quant/quant.h"
 
-enum {
-    MAX = 64
-};
+enum { MAX = 64 };
 
 static struct bd_qparam param(const char *name, int bits, bool is_signed,
                               double clip)
 {
     struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find(name)),
-                          .bits = bits, .is_signed = is_signed,
-                          .clip = clip, .sigma = 1, .map_back = true};
+                          .bits = bits,
+                          .is_signed = is_signed,
+                          .clip = clip,
+                          .sigma = 1,
+                          .map_back = true};
     struct bd_moments m = {0};
 
     assert_int_equal(p.q->refit(&p, &m, NULL), BD_OK);
@@ -60,8 +61,7 @@ static void check_forward(const struct vec *v, const cJSON *c,
 }
 
 /* x enters as float, so sums of qn - d agree to single precision only. */
-static void check_gradients(struct vec *v, const cJSON *c,
-                            struct bd_qparam *p)
+static void check_gradients(struct vec *v, const cJSON *c, struct bd_qparam *p)
 {
     double want = ref_get_num(c, "grad_alpha_rcf");
 
@@ -73,7 +73,7 @@ static void check_gradients(struct vec *v, const cJSON *c,
     for (size_t i = 0; i < v->n; i++)
         assert_true(v->out[i] == (float)v->through[i]);
     REF_NEAR(bd_quant_grad_clipped(v->gf, v->xf, v->n, p),
-                       ref_get_num(c, "grad_alpha_pact_style"), 1e-12);
+             ref_get_num(c, "grad_alpha_pact_style"), 1e-12);
 }
 
 static int check_cases(const cJSON *list)
@@ -84,10 +84,9 @@ static int check_cases(const cJSON *list)
     cJSON_ArrayForEach(c, list)
     {
         const cJSON *tag = cJSON_GetObjectItem(c, "tag");
-        struct bd_qparam p = param(ref_get_str(c, "scheme"),
-                                   (int)ref_get_num(c, "bits"),
-                                   ref_get_bool(c, "signed"),
-                                   ref_get_num(c, "alpha"));
+        struct bd_qparam p =
+            param(ref_get_str(c, "scheme"), (int)ref_get_num(c, "bits"),
+                  ref_get_bool(c, "signed"), ref_get_num(c, "alpha"));
         struct vec v;
 
         read_case(&v, c);
@@ -123,9 +122,9 @@ static void check_normalised(const cJSON *c)
     double w[MAX], z[MAX], q[MAX], back[MAX], y[MAX];
     float f[MAX], out[MAX];
     size_t n = ref_array(w, MAX, ref_get(c, "w"));
-    struct bd_qparam p = param(ref_get_str(c, "scheme"),
-                               (int)ref_get_num(c, "bits"), true,
-                               ref_get_num(c, "alpha"));
+    struct bd_qparam p =
+        param(ref_get_str(c, "scheme"), (int)ref_get_num(c, "bits"), true,
+              ref_get_num(c, "alpha"));
     struct bd_moments m;
 
     ref_array(z, MAX, ref_get(c, "w_normalised"));
@@ -181,10 +180,12 @@ static void test_edge_rule(void **state)
         float f[MAX];
         int32_t got[MAX];
         size_t n = ref_array(w, MAX, ref_get(c, "w"));
-        struct bd_qparam p = {.q = bd_quantizer_at(
-                                  bd_quantizer_find("edge8")),
-                              .bits = 8, .is_signed = true, .weights = true,
-                              .sigma = 1, .map_back = true};
+        struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find("edge8")),
+                              .bits = 8,
+                              .is_signed = true,
+                              .weights = true,
+                              .sigma = 1,
+                              .map_back = true};
 
         ref_array(code, MAX, ref_get(c, "code"));
         ref_array(q, MAX, ref_get(c, "q"));
@@ -207,8 +208,11 @@ static void test_edge_rule(void **state)
 static void test_edge_refusals(void **state)
 {
     struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find("edge8")),
-                          .bits = 8, .is_signed = true, .weights = true,
-                          .sigma = 1, .map_back = true};
+                          .bits = 8,
+                          .is_signed = true,
+                          .weights = true,
+                          .sigma = 1,
+                          .map_back = true};
     const float negative[] = {-1, -2}, lopsided[] = {-1, 1e-30f};
     const float zero[] = {0, 0};
     struct bd_err err = {0};
@@ -226,10 +230,8 @@ static void test_edge_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rcf),
-        cmocka_unit_test(test_ties),
-        cmocka_unit_test(test_normalisation),
-        cmocka_unit_test(test_edge_rule),
+        cmocka_unit_test(test_rcf),           cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_normalisation), cmocka_unit_test(test_edge_rule),
         cmocka_unit_test(test_edge_refusals),
     };
 

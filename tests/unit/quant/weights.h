@@ -33,8 +33,10 @@ static inline struct bd_weights net_weights(const struct net *net,
     for (size_t i = 0; i < net->n; i++)
         if (strcmp(net->entry[i].name, tensor) == 0)
             return (struct bd_weights){
-                net->entry[i].t.f, {1, 1, bd_tensor_count(&net->entry[i].t)},
-                NAN, NULL};
+                net->entry[i].t.f,
+                {1, 1, bd_tensor_count(&net->entry[i].t)},
+                NAN,
+                NULL};
     fail_msg("no weights '%s'", tensor);
     return (struct bd_weights){0};
 }
