@@ -25,6 +25,29 @@ struct cli_option {
     int64_t min, max; /* CLI_INT */
 };
 
+/* ---------------------------------------------------------------- watching
+ * A thread beside every verb: takes SIGINT, SIGTERM and SIGHUP, cancels the
+ * work through ctl (a second signal ends the program at once), and shows
+ * progress on standard error when that is a terminal.  Must start before any
+ * other thread: those inherit the blocked signals. */
+enum { CLI_SIGNALS = 3 };
+struct cli_watch {
+    struct bd_ctl *ctl; /* for whatever can be cancelled */
+    bool shows, running;
+    atomic_bool stop;
+    atomic_int signal;           /* 0 = none */
+    _Atomic(const char *) task;  /* what is being done, NULL = no progress */
+    atomic_llong started_ns;
+    pthread_t thread;
+    sigset_t before;
+    struct sigaction old[CLI_SIGNALS];
+};
+bd_status bd_cli_watch_start(struct cli_watch *w, struct bd_err *err);
+/* Names the work whose progress follows. */
+void bd_cli_watch_task(struct cli_watch *w, const char *task);
+void bd_cli_watch_clear(const struct cli_watch *w); /* the progress line */
+void bd_cli_watch_stop(struct cli_watch *w); /* restores signals */
+
 struct cli_args {
     const char *file[CLI_FILES];
     int64_t nfile;
@@ -51,6 +74,7 @@ struct cli {
     struct cli_args a;
     const struct cli_verb *verb;
     struct bd_cli_open *open;
+    struct cli_watch watch;
     struct bd_err err;
     int status; /* exit status if err is set: 1 or 2, 0 = by code */
 };
@@ -64,6 +88,8 @@ struct cli_verb {
 };
 
 const struct cli_verb *const *bd_cli_verbs(void); /* NULL-ended */
+/* A verb's function with the watch beside it. */
+int bd_cli_run(struct cli *c, int (*run)(struct cli *c));
 extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
     bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export,
     bd_verb_plot, bd_verb_train;
@@ -101,8 +127,7 @@ int bd_cli_fail(struct cli *c);
 /* One whole document to standard output; also frees it. */
 int bd_cli_json_out(struct cli *c, struct bd_json *j);
 int bd_cli_text_out(struct cli *c, struct bd_str *s);
-/* bd_save to a.output with signals held back, so that no temporary file
- * stays; a failure means exit status 1. */
+/* bd_save to a.output; a failure means exit status 1. */
 bd_status bd_cli_save(struct cli *c, const void *data, size_t n);
 void bd_cli_note(const char *fmt, ...) BD_PRINTF(1, 2); /* one line on
                                                            standard error */
@@ -129,23 +154,5 @@ void bd_cli_table_put(struct cli_table *t, const char *fmt, ...)
 void bd_cli_table_name(struct cli_table *t, const char *name, size_t cells);
 void bd_cli_table_out(struct bd_str *out, struct cli_table *t); /* frees */
 void bd_cli_db(struct cli_table *t, double db); /* "31.4", "exact", "-" */
-
-/* ---------------------------------------------------------------- watching
- * A thread beside long work: takes SIGINT and SIGTERM, cancels, and shows
- * progress on standard error when that is a terminal. */
-struct cli_watch {
-    struct bd_ctl *ctl;
-    const char *what;
-    bool shows, running;
-    atomic_bool stop;
-    atomic_int signal; /* 0 = none */
-    int64_t started_ns;
-    pthread_t thread;
-    sigset_t before;
-};
-bd_status bd_cli_watch_start(struct cli_watch *w, const char *what,
-                             struct bd_err *err);
-/* Clears the line, restores signals; returns the signal, or 0. */
-int bd_cli_watch_stop(struct cli_watch *w);
 
 #endif

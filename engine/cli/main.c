@@ -47,6 +47,19 @@ static int general_help(int argc, char **argv)
     return 0;
 }
 
+/* The watch starts before anything opens, since threads made later inherit
+ * its blocked signals, and ends before the result is anyone's business. */
+int bd_cli_run(struct cli *c, int (*run)(struct cli *c))
+{
+    int rc;
+
+    if (bd_cli_watch_start(&c->watch, &c->err) != BD_OK)
+        return bd_cli_fail(c);
+    rc = run(c);
+    bd_cli_watch_stop(&c->watch);
+    return rc;
+}
+
 int bd_cli_main(struct bd_cli_open *open, int argc, char **argv)
 {
     /* Only defaults that are not zero. */
@@ -77,5 +90,7 @@ int bd_cli_main(struct bd_cli_open *open, int argc, char **argv)
         bd_cli_help(c.verb);
         return 0;
     }
-    return c.verb->run(&c);
+    if (c.verb == &bd_verb_open) /* the interface has its own ways */
+        return c.verb->run(&c);
+    return bd_cli_run(&c, c.verb->run);
 }

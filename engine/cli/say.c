@@ -96,8 +96,12 @@ void bd_cli_usage(bool to_stderr)
 
 /* ---------------------------------------------------------------- failing */
 
-static int status_of(const struct cli *c)
+static int status_of(struct cli *c)
 {
+    int sig = atomic_load(&c->watch.signal);
+
+    if (c->err.code == BD_ECANCELLED && sig)
+        return 128 + sig;
     if (c->status)
         return c->status;
     return c->err.code == BD_ENOMEM || c->err.code == BD_ECANCELLED ? 1 : 2;
@@ -133,6 +137,10 @@ int bd_cli_fail(struct cli *c)
 {
     char show[160];
 
+    if (atomic_load(&c->watch.task)) {
+        atomic_store(&c->watch.task, NULL);
+        bd_cli_watch_clear(&c->watch);
+    }
     if (c->a.json)
         fail_json(c);
     else if (c->err.file[0])
@@ -193,15 +201,8 @@ int bd_cli_json_out(struct cli *c, struct bd_json *j)
 
 bd_status bd_cli_save(struct cli *c, const void *data, size_t n)
 {
-    sigset_t polite, before;
-    bd_status st;
+    bd_status st = bd_save(c->a.output, data, n, c->a.force, &c->err);
 
-    sigemptyset(&polite);
-    sigaddset(&polite, SIGINT);
-    sigaddset(&polite, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &polite, &before);
-    st = bd_save(c->a.output, data, n, c->a.force, &c->err);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (st == BD_OK)
         return st;
     c->status = 1;

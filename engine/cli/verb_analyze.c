@@ -51,18 +51,20 @@ static bd_status add_method(struct plan *p, const char *name,
                             struct bd_err *err)
 {
     struct bd_tensorcfg cfg = p->base;
-    bd_status st = bd_tensorcfg_parse(&cfg, name, err);
+    int row = bd_quantizer_find(name);
 
-    if (st != BD_OK)
-        return st;
-    if (!(bd_quantizer_at(cfg.quant)->traits & BD_Q_WEIGHTS))
+    if (row < 0) /* the parser knows the sentence and the nearest name */
+        return bd_tensorcfg_parse(&cfg, name, err) == BD_OK
+                   ? bd_fail(err, BD_EINVALID, "--methods takes names alone")
+                   : BD_EINVALID;
+    if (!(bd_quantizer_at(row)->traits & BD_Q_WEIGHTS))
         return bd_fail(err, BD_EINVALID,
                        "method '%s' is for activations; weights take uniform "
                        "or apot",
-                       bd_quantizer_at(cfg.quant)->name);
+                       name);
     if (p->nmethods == METHODS_MAX)
         return bd_fail(err, BD_EINVALID, "more than %d methods", METHODS_MAX);
-    p->method[p->nmethods++] = cfg.quant;
+    p->method[p->nmethods++] = row;
     return BD_OK;
 }
 
@@ -152,9 +154,7 @@ static bd_status analyze_layer(struct analysis *an, const struct plan *p,
 static bd_status compute(struct analysis *an, const struct plan *p,
                          struct cli *c)
 {
-    struct cli_watch w;
-    bd_status st;
-    int sig;
+    bd_status st = BD_OK;
 
     an->layers = bd_session_model(an->s)->nlayers;
     an->points = count_points(p);
@@ -164,15 +164,13 @@ static bd_status compute(struct analysis *an, const struct plan *p,
     an->at = bd_calloc(an->layers * an->points, sizeof *an->at);
     if (!an->at)
         return bd_fail(&c->err, BD_ENOMEM, "out of memory for the table");
-    st = bd_cli_watch_start(&w, "layers", &c->err);
+    bd_cli_watch_task(&c->watch, "layers");
     for (size_t k = 0; k < an->layers && st == BD_OK; k++) {
         st = analyze_layer(an, p, (int)k, &c->err);
-        bd_ctl_progress(w.ctl, (int64_t)k + 1, (int64_t)an->layers);
-        if (st == BD_OK && bd_ctl_stale(w.ctl))
+        bd_ctl_progress(c->watch.ctl, (int64_t)k + 1, (int64_t)an->layers);
+        if (st == BD_OK && bd_ctl_stale(c->watch.ctl))
             st = bd_fail(&c->err, BD_ECANCELLED, "stopped");
     }
-    sig = bd_cli_watch_stop(&w);
-    c->status = sig ? 128 + sig : c->status;
     return st;
 }
 
@@ -287,8 +285,12 @@ static int out_text(struct cli *c, const struct analysis *an)
     return bd_cli_text_out(c, &s);
 }
 
-static int analyze(struct cli *c, const struct bd_session_opts *o)
+static int run(struct cli *c)
 {
+    struct bd_session_opts opts = bd_cli_session_opts(&c->a);
+    /* From the interface's options when it stands in for `open`. */
+    const struct bd_session_opts *o =
+        c->open->session.model ? &c->open->session : &opts;
     struct analysis an = {0};
     struct plan p;
     int rc;
@@ -304,21 +306,14 @@ static int analyze(struct cli *c, const struct bd_session_opts *o)
     return rc;
 }
 
-static int run(struct cli *c)
-{
-    struct bd_session_opts o = bd_cli_session_opts(&c->a);
-
-    return analyze(c, &o);
-}
-
 int bd_cli_analyze_table(const struct bd_cli_open *open)
 {
-    struct cli c = {.verb = &bd_verb_analyze};
-    struct bd_session_opts o = open->session;
+    struct bd_cli_open own_open = *open;
+    struct cli c = {.verb = &bd_verb_analyze, .open = &own_open};
     int rc;
 
-    o.no_state = true;
-    rc = analyze(&c, &o);
+    own_open.session.no_state = true;
+    rc = bd_cli_run(&c, run);
     if (rc == 0)
         bd_cli_note("no terminal, so this is the analysis; in a terminal "
                     "'bitdial %s' opens the interactive screen",

@@ -32,24 +32,21 @@ static bd_status compute(struct eval *e, struct cli *c)
 {
     size_t n = bd_session_model(e->s)->nlayers;
     const char *why = bd_session_why_no_accuracy(e->s);
-    struct cli_watch w;
     int64_t start;
     bd_status st;
-    int sig;
 
     if (why)
         return bd_fail(&c->err, BD_EINVALID, "%s", why);
     e->layers = bd_calloc(n, sizeof *e->layers);
     if (!e->layers)
         return bd_fail(&c->err, BD_ENOMEM, "out of memory");
-    st = bd_cli_watch_start(&w, "accuracy", &c->err);
+    bd_cli_watch_task(&c->watch, "accuracy");
     start = bd_now_ns();
-    if (st == BD_OK)
-        st = bd_session_now_eval(&e->q, &e->fp, e->layers, e->s, w.ctl,
-                                 &c->err);
+    st = bd_session_now_eval(&e->q, &e->fp, e->layers, e->s, c->watch.ctl,
+                             &c->err);
     e->seconds = (double)(bd_now_ns() - start) / 1e9;
-    sig = bd_cli_watch_stop(&w);
-    c->status = sig ? 128 + sig : c->status;
+    bd_cli_watch_task(&c->watch, NULL);
+    bd_cli_watch_clear(&c->watch);
     if (st == BD_ECANCELLED && !c->err.msg[0])
         bd_fail(&c->err, st, "stopped");
     bd_session_net(&e->net, e->s);

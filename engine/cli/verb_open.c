@@ -69,7 +69,8 @@ static int run(struct cli *c)
     }
     if (a->json) {
         o->wanted = false;
-        return bd_verb_analyze.run(c);
+        o->session.no_state = true;
+        return bd_cli_run(c, bd_verb_analyze.run);
     }
     return 0;
 }

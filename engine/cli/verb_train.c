@@ -149,11 +149,12 @@ static bd_status make_trainer(struct train *t, struct bd_err *err)
         .augment = !a->no_augment,
         .seed = (uint64_t)a->seed,
         .prep = &t->prep,
+        .test = t->test,
     };
     bd_status st = bd_pool_new(&t->pool, (int)a->threads, err);
 
     if (st == BD_OK)
-        st = bd_trainer_new(&t->trainer, t->m, t->data, t->test, &o, err);
+        st = bd_trainer_new(&t->trainer, t->m, t->data, &o, err);
     return st;
 }
 
@@ -191,22 +192,19 @@ static bd_status say_epoch(struct train *t, const struct bd_epoch *e)
 
 static bd_status epochs(struct train *t, struct bd_err *err)
 {
-    struct cli_watch w;
-    bd_status st = bd_cli_watch_start(&w, "epoch", err);
-    int sig;
+    struct cli_watch *w = &t->c->watch;
+    bd_status st = BD_OK;
 
     for (int64_t e = 0; e < t->c->a.epochs && st == BD_OK; e++) {
         struct bd_epoch report = {0};
 
-        w.started_ns = bd_now_ns();
-        st = bd_trainer_epoch(t->trainer, t->pool, &report, w.ctl, err);
-        if (st == BD_OK && w.shows)
-            fputs("\r\033[K", stderr);
+        bd_cli_watch_task(w, "epoch");
+        st = bd_trainer_epoch(t->trainer, t->pool, &report, w->ctl, err);
+        bd_cli_watch_clear(w);
         if (st == BD_OK)
             st = say_epoch(t, &report);
     }
-    sig = bd_cli_watch_stop(&w);
-    t->c->status = sig ? 128 + sig : t->c->status;
+    atomic_store(&w->task, NULL);
     if (st == BD_ECANCELLED && !err->msg[0])
         bd_fail(err, st, "stopped; nothing was written");
     return st;

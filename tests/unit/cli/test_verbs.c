@@ -1,0 +1,267 @@
+/* Every verb on a small network: the keys of the contract, equal bytes for
+ * any thread count, files written whole and never over others. */
+#include "cli_run.h"
+
+static void info(void **state)
+{
+    struct shot s;
+    cJSON *j, *l;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    run_ok(&s, "info m.onnx --json");
+    j = document(&s, "bitdial.info/1");
+    has_keys(j, "format layers inputs outputs params macs opset unsupported "
+                "warnings");
+    l = cJSON_GetObjectItem(j, "layers");
+    assert_int_equal(cJSON_GetArraySize(l), 2);
+    has_keys(l->child, "name op weight shape params macs channels input "
+                       "output group min max mean std zeros nonfinite "
+                       "learned_w learned_a");
+    assert_true(number(l->child, "macs") == 96);
+    assert_true(number(l->child, "channels") == 8);
+    assert_true(number(j, "params") == 12 * 8 + 8 + 8 * 3 + 3);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(l->child, "learned_w")));
+    cJSON_Delete(j);
+    run_ok(&s, "info m.onnx");
+    assert_non_null(strstr(s.out, "8x12"));
+    shot_close(&s);
+}
+
+static void info_counts_nan(void **state)
+{
+    struct shot s;
+    cJSON *j, *l;
+
+    (void)state;
+    shot_open(&s);
+    put_model("nan.onnx", true);
+    run_ok(&s, "info nan.onnx --json");
+    j = document(&s, "bitdial.info/1");
+    l = cJSON_GetObjectItem(j, "layers")->child;
+    assert_true(number(l, "nonfinite") == 1);
+    assert_true(isfinite(number(l, "max")));
+    cJSON_Delete(j);
+    shot_close(&s);
+}
+
+static void levels(void **state)
+{
+    static const double want[] = {-1, -0.5, -0.25, 0, 0.25, 0.5, 1};
+    struct shot s;
+    cJSON *j, *l;
+
+    (void)state;
+    shot_open(&s);
+    run_ok(&s, "levels apot:3 --json");
+    j = document(&s, "bitdial.levels/1");
+    l = cJSON_GetObjectItem(j, "levels");
+    assert_int_equal(cJSON_GetArraySize(l), 7);
+    for (int k = 0; k < 7; k++)
+        assert_true(cJSON_GetArrayItem(l, k)->valuedouble == want[k]);
+    cJSON_Delete(j);
+    run_ok(&s, "levels uniform:2 --unsigned");
+    assert_string_equal(s.out, "0\n0.3333333333\n0.6666666667\n1\n");
+    shot_close(&s);
+}
+
+static void analyze(void **state)
+{
+    struct shot s;
+    cJSON *j, *r;
+    char *first;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    run_ok(&s, "analyze m.onnx --methods uniform,binary --bits 1-3 "
+               "--grain channel --clip max --json --threads 1");
+    j = document(&s, "bitdial.analyze/1");
+    r = cJSON_GetObjectItem(cJSON_GetObjectItem(j, "layers")->child,
+                            "results");
+    assert_int_equal(cJSON_GetArraySize(r), 3); /* uniform 2, 3; binary 1 */
+    has_keys(r->child, "method bits grain clip clip_value mse psnr_db "
+                       "sqnr_db cosine max_err levels_used zeros "
+                       "entropy_bits stored_bits");
+    assert_true(number(cJSON_GetArrayItem(r, 1), "psnr_db") >
+                number(cJSON_GetArrayItem(r, 0), "psnr_db"));
+    cJSON_Delete(j);
+    first = s.out;
+    s.out = NULL;
+    run_ok(&s, "analyze m.onnx --methods uniform,binary --bits 1-3 "
+               "--grain channel --clip max --json --threads 3");
+    assert_string_equal(s.out, first);
+    bd_free(first);
+    run_ok(&s, "analyze m.onnx");
+    assert_non_null(strstr(s.out, "4 bits"));
+    shot_close(&s);
+}
+
+/* Without a terminal, opening prints the analysis and says so. */
+static void open_without_terminal(void **state)
+{
+    struct shot s;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    run_ok(&s, "m.onnx");
+    assert_non_null(strstr(s.out, "PSNR in dB"));
+    assert_non_null(strstr(s.err, "terminal"));
+    run_ok(&s, "open m.onnx --json");
+    cJSON_Delete(document(&s, "bitdial.analyze/1"));
+    shot_close(&s);
+}
+
+/* The document but for its last number, which is a speed. */
+static void forget_speed(char *text)
+{
+    char *p = strstr(text, "\"images_per_s\"");
+
+    assert_non_null(p);
+    *p = '\0';
+}
+
+static void eval(void **state)
+{
+    static const char cmd[] =
+        "eval m.onnx --data x.npy --preprocess mnist01 --weights apot:3 "
+        "--activations uniform:4 --json --threads ";
+    struct shot s;
+    char args[256], *first;
+    cJSON *j;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    put_data();
+    snprintf(args, sizeof args, "%s1", cmd);
+    run_ok(&s, args);
+    j = document(&s, "bitdial.eval/1");
+    has_keys(j, "images top1 top1_ci95 top5 loss kl agreement fp32 "
+                "avg_bits_w avg_bits_a size_bytes bops layers "
+                "images_per_s");
+    assert_true(number(j, "images") == 30);
+    assert_true(number(j, "top1") >= 0 && number(j, "top1") <= 1);
+    assert_true(number(j, "avg_bits_a") == 4);
+    has_keys(cJSON_GetObjectItem(j, "fp32"), "top1 top5 loss");
+    has_keys(cJSON_GetObjectItem(j, "layers")->child,
+             "name w_psnr_db a_psnr_db out_sqnr_db");
+    cJSON_Delete(j);
+    first = s.out;
+    s.out = NULL;
+    forget_speed(first);
+    snprintf(args, sizeof args, "%s3", cmd);
+    run_ok(&s, args);
+    forget_speed(s.out);
+    assert_string_equal(s.out, first);
+    bd_free(first);
+    assert_int_equal(run(&s, "eval m.onnx --data x.npy --preprocess mnist01 "
+                             "--require 1.5"), 1);
+    refused(&s, "eval m.onnx", 2, "bitdial: ");
+    shot_close(&s);
+}
+
+static void export_config(void **state)
+{
+    struct shot s;
+    char *first;
+    cJSON *j;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    run_ok(&s, "export m.onnx --weights apot:4:tensor:mse -o c.json --json");
+    j = document(&s, "bitdial.export/1");
+    has_keys(j, "format path lost");
+    cJSON_Delete(j);
+    first = slurp("c.json");
+    refused(&s, "export m.onnx --weights uniform:2 -o c.json", 1, "c.json");
+    run_ok(&s, "export m.onnx --config c.json -o d.json");
+    bd_free(s.out);
+    s.out = slurp("d.json");
+    assert_string_equal(s.out, first); /* read and written back: the same */
+    run_ok(&s, "export m.onnx --config c.json");
+    assert_string_equal(s.out, first);
+    run_ok(&s, "export m.onnx --weights uniform:2 -o c.json --force");
+    bd_free(s.out);
+    s.out = slurp("c.json");
+    assert_string_not_equal(s.out, first);
+    bd_free(first);
+    refused(&s, "export m.onnx -o nowhere/c.json", 1, "nowhere/c.json");
+    refused(&s, "export m.onnx --config absent.json", 2, "absent.json");
+    shot_close(&s);
+}
+
+static void plot(void **state)
+{
+    struct shot s;
+    char *png;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    run_ok(&s, "plot m.onnx --weights apot:4 -o h.png --size 300x200 --log");
+    run_ok(&s, "plot m.onnx --weights uniform:3:channel --what grid "
+               "--theme dark -o g.png --json");
+    cJSON_Delete(document(&s, "bitdial.plot/1"));
+    png = slurp("h.png");
+    assert_memory_equal(png, "\x89PNG", 4);
+    assert_int_equal((uint8_t)png[18] * 256 + (uint8_t)png[19], 300);
+    bd_free(png);
+    refused(&s, "plot m.onnx -o h.png", 1, "h.png");
+    shot_close(&s);
+}
+
+static void run_and_compare(void **state)
+{
+    const float x[12] = {0.1F, -0.2F, 0.3F, 0.4F};
+    struct shot s;
+    cJSON *j, *o;
+    char *y;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    assert_int_equal(mkdir("in", 0700) | mkdir("out", 0700), 0);
+    put_npy("in/input_0.npy", "<f4", "(1, 3, 2, 2)", x, sizeof x);
+    run_ok(&s, "run m.onnx --inputs in -o out");
+    run_ok(&s, "run m.onnx --inputs in --expect out --json");
+    j = document(&s, "bitdial.run/1");
+    o = cJSON_GetObjectItem(j, "outputs")->child;
+    has_keys(o, "name dtype shape max_abs_err max_rel_err equal");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(o, "equal")));
+    has_keys(j, "ms");
+    cJSON_Delete(j);
+    y = slurp("out/output_0.npy");
+    y[128 + 3] ^= 0x40; /* exponent of the first value */
+    put("out/output_0.npy", y, 128 + 12);
+    bd_free(y);
+    assert_int_equal(run(&s, "run m.onnx --inputs in --expect out"), 1);
+    assert_non_null(strstr(s.out, "different"));
+    put_npy("in/input_0.npy", "<f4", "(3, 2, 2)", x, sizeof x);
+    refused(&s, "run m.onnx --inputs in", 2, "input_0.npy");
+    put_npy("in/input_0.npy", "|u1", "(1, 3, 2, 2)", x, 12);
+    refused(&s, "run m.onnx --inputs in", 2, "input_0.npy");
+    refused(&s, "run m.onnx --inputs out", 2, "out");
+    shot_close(&s);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(info),    cmocka_unit_test(info_counts_nan),
+        cmocka_unit_test(levels),  cmocka_unit_test(analyze),
+        cmocka_unit_test(open_without_terminal),
+        cmocka_unit_test(eval),    cmocka_unit_test(export_config),
+        cmocka_unit_test(plot),    cmocka_unit_test(run_and_compare),
+    };
+
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s BITDIAL\n", argv[0]);
+        return 2;
+    }
+    program(argv[1]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
