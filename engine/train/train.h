@@ -16,6 +16,7 @@ struct bd_train_opts {
     bool augment; /* random crops; mirrored too unless made-up data */
     uint64_t seed;
     const struct bd_prep *prep;
+    const struct bd_data *test; /* measured after each epoch; NULL = none */
 };
 struct bd_epoch {
     int64_t epoch, epochs;
@@ -30,7 +31,6 @@ struct bd_trainer;
  * stays as it is. */
 bd_status bd_trainer_new(struct bd_trainer **out, const struct bd_model *m,
                          const struct bd_data *train,
-                         const struct bd_data *test, /* NULL = none */
                          const struct bd_train_opts *o, struct bd_err *err);
 void bd_trainer_free(struct bd_trainer *t);
 /* One epoch; same seed, same bytes, for any thread count.  pool NULL = this

@@ -146,7 +146,6 @@ static bd_status prepare(struct bd_trainer *t, struct bd_err *err)
 
 bd_status bd_trainer_new(struct bd_trainer **out, const struct bd_model *m,
                          const struct bd_data *train,
-                         const struct bd_data *test,
                          const struct bd_train_opts *o, struct bd_err *err)
 {
     struct bd_trainer *t = bd_calloc(1, sizeof *t);
@@ -156,7 +155,7 @@ bd_status bd_trainer_new(struct bd_trainer **out, const struct bd_model *m,
     bd_kernels_single_threaded_blas();
     t->m = m;
     t->train = train;
-    t->test = test && bd_data_count(test) > 0 ? test : NULL;
+    t->test = o->test && bd_data_count(o->test) > 0 ? o->test : NULL;
     t->o = *o;
     t->prep = *o->prep;
     t->recipe = bd_train_recipe(o->recipe ? o->recipe : "float");

@@ -28,6 +28,7 @@ MEDIAN, P95 = 15, 45
 LONG_ALLOWED = set()
 WIDE_ALLOWED = {"bd_conv_backward", "bd_eval_logits", "bd_bn_forward",
                 "bd_bn_backward", "bd_session_now_eval", "bd_json_put",
+                "ref_conv", "best_conv",
                 # drawing: canvas, rectangle, x, y, role, what
                 "wg_text", "wg_textf", "wg_char", "wg_tabs_draw"}
 

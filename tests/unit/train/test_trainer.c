@@ -88,7 +88,7 @@ static uint64_t train(const struct bench *b, const char *arch, int threads,
     struct bd_err e = {0};
     if (threads)
         assert_int_equal(bd_pool_new(&pool, threads, &e), BD_OK);
-    if (bd_trainer_new(&t, m, b->train, NULL, o, &e) != BD_OK)
+    if (bd_trainer_new(&t, m, b->train, o, &e) != BD_OK)
         fail_msg("%s: %s", arch, e.msg);
     for (int64_t i = 0; i < o->epochs; i++)
         if (bd_trainer_epoch(t, pool, last, NULL, &e) != BD_OK)
@@ -144,7 +144,7 @@ static void running_statistics_move(void **state)
     struct bd_epoch ep;
     struct bd_err e = {0};
     int seen = 0;
-    assert_int_equal(bd_trainer_new(&t, m, b->train, NULL, &o, &e), BD_OK);
+    assert_int_equal(bd_trainer_new(&t, m, b->train, &o, &e), BD_OK);
     assert_int_equal(bd_trainer_epoch(t, NULL, &ep, NULL, &e), BD_OK);
     for (size_t i = 0; i < m->nnodes; i++) {
         const struct bd_node *n = &m->node[i];
@@ -170,7 +170,8 @@ static void cancelled_at_once(void **state)
     struct bd_trainer *t = NULL;
     struct bd_epoch ep = {.epoch = 77};
     struct bd_err e = {0};
-    assert_int_equal(bd_trainer_new(&t, m, b->train, b->test, &o, &e), BD_OK);
+    o.test = b->test;
+    assert_int_equal(bd_trainer_new(&t, m, b->train, &o, &e), BD_OK);
     uint64_t before = digest(t, m);
     bd_ctl_cancel(ctl);
     assert_int_equal(bd_trainer_epoch(t, NULL, &ep, ctl, &e), BD_ECANCELLED);
@@ -188,7 +189,7 @@ static void refused(const struct bench *b, struct bd_train_opts o,
     struct bd_trainer *t = NULL;
     struct bd_epoch ep;
     struct bd_err e = {0};
-    bd_status s = bd_trainer_new(&t, m, b->train, NULL, &o, &e);
+    bd_status s = bd_trainer_new(&t, m, b->train, &o, &e);
     if (s == BD_OK)
         s = bd_trainer_epoch(t, NULL, &ep, NULL, &e);
     assert_int_not_equal(s, BD_OK);
