@@ -315,6 +315,45 @@ static bool run_export_force(struct ui *ui, const char *args)
     return export_to(ui, ui->path, true);
 }
 
+/* The cursor's layer as a picture, for papers and colleagues. */
+static bool plot_to(struct ui *ui, bool force)
+{
+    struct bd_err err = {0};
+    char shown[300];
+    if (bd_session_plot(ui->s, ui->list.cur, ui->picture, force, &err) !=
+        BD_OK) {
+        ui_refuse(ui, &err);
+        return false;
+    }
+    ui_say(ui, "written: %s",
+           bd_text_show(shown, sizeof shown, ui->picture, 80));
+    return true;
+}
+
+static void overwrite_plot(struct ui *ui)
+{
+    plot_to(ui, true);
+}
+
+static bool run_plot(struct ui *ui, const char *args)
+{
+    char shown[300];
+    if (!*args || ui->list.at < 0) {
+        ui_warn(ui, "takes a file name, as in :plot conv1.png");
+        return false;
+    }
+    snprintf(ui->picture, sizeof ui->picture, "%s", args);
+    bd_text_show(shown, sizeof shown, args, 60);
+    if (!bd_file_exists(args))
+        return plot_to(ui, false);
+    if (ui->batch) {
+        ui_warn(ui, "%s exists; take another name", shown);
+        return false;
+    }
+    ui_confirm(ui, overwrite_plot, "%s exists. Overwrite it?", shown);
+    return true;
+}
+
 static bool run_save_screen(struct ui *ui, const char *args)
 {
     struct bd_err err = {0};
@@ -447,6 +486,8 @@ const struct ui_command ui_commands[] = {
     {"export", "export [FILE]", "write the configuration", run_export},
     {"export!", "export! [FILE]", "write it, overwriting",
      run_export_force},
+    {"plot", "plot FILE.png", "the layer's histogram as a picture",
+     run_plot},
     {"save-screen", "save-screen FILE", "this screen as text",
      run_save_screen},
     {"set", "set theme NAME|mouse", "theme, mouse or nomouse", run_set},

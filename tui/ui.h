@@ -93,6 +93,7 @@ struct ui {
     struct ui_note note;
     char find[128];              /* last `/` */
     char path[1024];             /* of the next export */
+    char picture[1024];          /* of the last :plot */
     int level;                   /* grid level looked at, -1 = none */
     uint64_t digest;             /* of the configuration last seen */
     bool overlay_quant, log_counts;

@@ -184,6 +184,11 @@ bd_status bd_session_export(struct bd_session *s, const char *path,
                             bool force, struct bd_err *err); /* config/1 with
                              clip values and whatever metrics are exact */
 
+/* A layer's histogram with its grid as PNG (1200x800, light), from what is
+ * shown at this moment: tens of milliseconds. */
+bd_status bd_session_plot(const struct bd_session *s, int layer,
+                          const char *path, bool force, struct bd_err *err);
+
 /* -------------------------------------------------- at once, for the cli
  * The same computations as the lanes run, on the caller's thread. */
 bd_status bd_session_now_layer(struct bd_error_stats *out,
