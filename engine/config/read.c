@@ -26,6 +26,8 @@ void bd_cfgread_leave(struct bd_cfgread *r, size_t mark)
     r->path[mark] = '\0';
 }
 
+/* At the root the path is empty; below it starts with a dot to be dropped,
+ * which "layers[3]" does not need. */
 bd_status bd_cfgread_refuse(struct bd_cfgread *r, const char *fmt, ...)
 {
     char text[384];
@@ -69,11 +71,13 @@ void bd_cfgread_extra(struct bd_cfgread *r, const cJSON *obj,
 
 /* ----------------------------------------------------------- typed members */
 
+/* Case matters: cJSON's plain lookup would take "Bits" for "bits". */
 static const cJSON *member(const cJSON *obj, const char *key)
 {
     return cJSON_GetObjectItemCaseSensitive(obj, key);
 }
 
+/* Refuses the member `key` of the place we are at. */
 static bd_status wrong_type(struct bd_cfgread *r, const char *key,
                             const char *wanted)
 {
@@ -250,6 +254,7 @@ static bd_status read_session(struct bd_cfgread *r, struct bd_config_full *out,
 
 /* -------------------------------------------------------------- the layers */
 
+/* One sentence for all of them, naming the first. */
 static void warn_missing(struct bd_cfgread *r, const int *seen)
 {
     size_t missing = 0, first = 0;
@@ -267,6 +272,8 @@ static void warn_missing(struct bd_cfgread *r, const int *seen)
                                      r->m->layer[first].name, 0));
 }
 
+/* cfg starts in float, so layers the document leaves out stay there; seen[]
+ * finds those and the doubled ones. */
 static bd_status read_layers(struct bd_cfgread *r, struct bd_bitcfg *cfg,
                              const cJSON *root)
 {
@@ -292,6 +299,7 @@ static bd_status read_layers(struct bd_cfgread *r, struct bd_bitcfg *cfg,
     return st;
 }
 
+/* The first question: is this our kind of document at all? */
 static bd_status check_schema(struct bd_cfgread *r, const cJSON *root)
 {
     const char *schema = NULL;
@@ -332,6 +340,8 @@ static bd_status read_root(struct bd_cfgread *r, struct bd_config_full *out,
     return st;
 }
 
+/* Built aside and moved out only when everything was right, so a refusal
+ * leaves *out untouched. */
 bd_status bd_config_read_full(struct bd_config_full *out,
                               const struct bd_model *m, struct bd_text text,
                               struct bd_str *warn, struct bd_err *err)

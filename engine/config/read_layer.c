@@ -9,6 +9,8 @@
 
 /* ------------------------------------------------------------ the choice */
 
+/* By name in the quantizer table, with the nearest name when there is none.
+ * A method of a later version is an unknown method here. */
 static bd_status read_method(struct bd_cfgread *r, struct bd_tensorcfg *t,
                              const cJSON *o)
 {
@@ -60,6 +62,7 @@ static bd_status take_bits(struct bd_cfgread *r, int8_t *out, double v,
     return BD_OK;
 }
 
+/* The width is required: a default would be a guess about someone's work. */
 static bd_status read_bits(struct bd_cfgread *r, struct bd_tensorcfg *t,
                            const cJSON *o, bool weights)
 {
@@ -105,6 +108,7 @@ static bd_status read_grain(struct bd_cfgread *r, struct bd_tensorcfg *t,
     return st;
 }
 
+/* One whole number per output channel, each legal for the method. */
 static bd_status read_widths(struct bd_cfgread *r, struct bd_tensorcfg *t,
                              const cJSON *list, int64_t channels)
 {
@@ -162,6 +166,7 @@ static bool parse_rule(struct bd_tensorcfg *t, const char *rule)
     return true;
 }
 
+/* How many clips belong to a choice: one per fitted parameter set. */
 static int64_t clip_count(const struct bd_cfgread *r, int layer,
                           const struct bd_tensorcfg *t)
 {
@@ -190,6 +195,7 @@ static bd_status take_value(struct bd_cfgread *r, double *out, const cJSON *e)
     return BD_OK;
 }
 
+/* "value" or "values", into f->v; absent is fine (n = 0). */
 static bd_status read_values(struct bd_cfgread *r, struct found *f,
                              const cJSON *o, int64_t want)
 {
@@ -288,6 +294,8 @@ static bd_status read_side(struct bd_cfgread *r, struct side *s,
     return st;
 }
 
+/* What no single key can be blamed for, such as a learned clip the checkpoint
+ * lacks, is refused with the path of the whole object. */
 static bd_status judge(struct bd_cfgread *r, const struct side *s, int layer)
 {
     struct bd_err why = {0};
@@ -324,6 +332,8 @@ static bd_status take_side(struct bd_cfgread *r, struct bd_layercfg *l,
 
 /* ------------------------------------------------------------- one layer */
 
+/* Names, not positions, connect a document with a model, so that it survives
+ * a change of order. */
 static bd_status find_layer(struct bd_cfgread *r, int *layer, const int *seen,
                             const cJSON *o)
 {

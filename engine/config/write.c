@@ -18,6 +18,7 @@ struct values { /* clip values to write beside a rule */
     int n;
 };
 
+/* NaN would become null, which the reader refuses: better no value. */
 static bool all_finite(struct values v)
 {
     for (int i = 0; i < v.n; i++)
@@ -58,6 +59,7 @@ static void put_clip(struct bd_json *j, const struct bd_tensorcfg *t,
     bd_json_obj_end(j);
 }
 
+/* "tensor", "channel", "group128"; widths per channel follow their grain. */
 static void put_grain(struct bd_json *j, const struct bd_tensorcfg *t)
 {
     struct bd_str s = {0};
@@ -83,6 +85,8 @@ static void put_choice(struct bd_json *j, const struct bd_tensorcfg *t)
     put_grain(j, t);
 }
 
+/* Fresh clips win over those a document brought along: c is NULL only when
+ * nobody computed any, and then the recorded ones go back out unchanged. */
 static void put_weights(struct bd_json *j, const struct bd_layercfg *l,
                         const struct bd_clips *c)
 {
@@ -135,6 +139,8 @@ static void put_layers(struct bd_json *j, const struct bd_model *m,
     bd_json_arr_end(j);
 }
 
+/* Only the file's name: folders of one machine mean nothing on another, and
+ * an exported document should not tell where someone keeps things. */
 static const char *last_part(const char *path)
 {
     const char *slash = path ? strrchr(path, '/') : NULL;
@@ -154,6 +160,7 @@ static void put_model(struct bd_json *j, const struct bd_model *m,
     bd_str_done(&s);
 }
 
+/* What is not known is left out, never written as null or -1. */
 static void put_metrics(struct bd_json *j, const struct bd_config_metrics *k)
 {
     bool bits = isfinite(k->avg_bits_w) && k->avg_bits_w >= 0;

@@ -40,6 +40,7 @@ struct bd_lanes {
 
 /* ------------------------------------------------------- under the lock */
 
+/* Out of the queue, and no longer findable by its key. */
 static void unlink_waiting(struct bd_lanes *l, struct bd_work *w)
 {
     struct lane *q = &l->lane[w->job.lane];
@@ -86,6 +87,7 @@ static void announce(struct bd_lanes *l, struct bd_work *w)
     pthread_cond_broadcast(&l->changed);
 }
 
+/* The oldest of the news, no longer listed: it may be announced again. */
 static struct bd_work *pop_news(struct bd_lanes *l)
 {
     struct bd_work *w = l->first;
@@ -100,6 +102,7 @@ static struct bd_work *pop_news(struct bd_lanes *l)
     return w;
 }
 
+/* A flag the job polls; it leaves at its next chunk. */
 static void cancel_running(struct bd_lanes *l, uint64_t key)
 {
     for (int i = 0; i < BD_LANES; i++) {
@@ -137,6 +140,7 @@ static void post_partial(struct bd_ctl *c, void *partial)
         w->job.free_result(old);
 }
 
+/* Called and returning with the lock held, released for the job itself. */
 static void run_one(struct lane *q, struct bd_work *w)
 {
     struct bd_lanes *l = q->lanes;
@@ -209,6 +213,8 @@ bd_status bd_lanes_new(struct bd_lanes **out, struct bd_err *err)
     return BD_OK;
 }
 
+/* Joins the workers: each leaves after the job it is in, which its flag cuts
+ * short; what waits is never started. */
 static void stop_lanes(struct bd_lanes *l)
 {
     pthread_mutex_lock(&l->lock);
@@ -440,6 +446,7 @@ void bd_lanes_wait(struct bd_lanes *l)
     pthread_mutex_unlock(&l->lock);
 }
 
+/* The title stays valid: works are freed on this thread only. */
 static void describe(struct bd_progress *out, const struct bd_work *w,
                      bool running)
 {

@@ -208,6 +208,21 @@ static bd_status need_calibration(struct bd_bench *b, struct bd_ctl *ctl,
     return calibrate(b, ctl, err);
 }
 
+/* Weights alone need no statistics. */
+static bool quantizes_acts(const struct bd_bitcfg *cfg)
+{
+    for (size_t i = 0; i < cfg->n; i++)
+        if (!bd_session_is_float(&cfg->layer[i].a))
+            return true;
+    return false;
+}
+
+bd_status bd_bench_prepare(struct bd_bench *b, const struct bd_bitcfg *cfg,
+                           struct bd_ctl *ctl, struct bd_err *err)
+{
+    return quantizes_acts(cfg) ? bd_bench_calibrate(b, ctl, err) : BD_OK;
+}
+
 bd_status bd_bench_calibrate(struct bd_bench *b, struct bd_ctl *ctl,
                              struct bd_err *err)
 {
@@ -271,6 +286,7 @@ static bool ends_in_softmax(const struct bd_model *m)
     return node >= 0 && strcmp(m->node[node].op, "Softmax") == 0;
 }
 
+/* All images of the evaluation set under q, logits in image order. */
 static bd_status run_all(struct bd_bench *b, struct tally *t,
                          const struct bd_qlayer *q, float *logits,
                          struct bd_err *err)
@@ -290,6 +306,7 @@ static bd_status run_all(struct bd_bench *b, struct tally *t,
 
 /* ------------------------------------------------------------------ float */
 
+/* The float network's logits, kept for agreement and divergence. */
 static bd_status need_float(struct bd_bench *b, struct bd_ctl *ctl,
                             struct bd_err *err)
 {
@@ -317,14 +334,8 @@ bd_status bd_bench_float(struct bd_bench *b, struct bd_ctl *ctl,
 
 /* --------------------------------------------------------------- accuracy */
 
-static bool quantizes_acts(const struct bd_bitcfg *cfg)
-{
-    for (size_t i = 0; i < cfg->n; i++)
-        if (!bd_session_is_float(&cfg->layer[i].a))
-            return true;
-    return false;
-}
-
+/* A configuration without any quantized tensor is the float network: its
+ * answer is there already. */
 static bd_status run_quantized(struct bd_acc_answer *out, struct bd_bench *b,
                                const struct bd_bitcfg *cfg,
                                struct bd_ctl *ctl, struct bd_err *err)

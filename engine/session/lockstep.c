@@ -180,7 +180,7 @@ bd_status bd_bench_lockstep(double *db, struct bd_bench *b,
     struct bd_plan *plan = NULL;
     struct bd_plan_opts opts = {.batch = 1};
     struct bd_qrun run = {0};
-    bd_status st = bd_bench_calibrate(b, ctl, err);
+    bd_status st = bd_bench_prepare(b, cfg, ctl, err);
     if (st != BD_OK)
         return st;
     pthread_mutex_lock(&b->turn);

@@ -26,6 +26,8 @@ bd_status bd_session_now_layer(struct bd_error_stats *out,
     return BD_OK;
 }
 
+/* Errors of one layer's own tensors: NaN where nothing is quantized, since
+ * an error of zero decibels or infinity would read like a measurement. */
 static bd_status layer_errors(struct bd_layer_errors *out,
                               struct bd_session *s, int layer,
                               struct bd_ctl *ctl, struct bd_err *err)
@@ -52,6 +54,8 @@ static bd_status layer_errors(struct bd_layer_errors *out,
     return st;
 }
 
+/* The statistics of inputs come first (prepare), then each layer alone, then
+ * all layers together for what accumulates at the outputs. */
 static bd_status errors_of_all(struct bd_layer_errors *layers,
                                struct bd_session *s, struct bd_ctl *ctl,
                                struct bd_err *err)
@@ -60,7 +64,7 @@ static bd_status errors_of_all(struct bd_layer_errors *layers,
     double *db = bd_alloc(n, sizeof *db);
     if (!db)
         return bd_fail(err, BD_ENOMEM, "out of memory");
-    bd_status st = bd_bench_calibrate(s->bench, ctl, err);
+    bd_status st = bd_bench_prepare(s->bench, &s->cfg, ctl, err);
     for (size_t i = 0; i < n && st == BD_OK; i++) {
         db[i] = NAN;
         st = layer_errors(&layers[i], s, (int)i, ctl, err);
@@ -87,6 +91,7 @@ bd_status bd_session_now_eval(struct bd_net_eval *out,
         st = errors_of_all(layers, s, ctl, err);
     if (st != BD_OK)
         return st;
+    /* An export after this knows the accuracy. */
     s->acc = (struct bd_acc_live){true, false, a.digest, a.eval};
     if (out)
         *out = a.eval;

@@ -103,6 +103,7 @@ static bd_status try_picture(struct bd_session *s, size_t want,
     return st;
 }
 
+/* A label beyond the outputs could never be right: the wrong data set. */
 static bd_status check_classes(const struct bd_session *s, struct bd_err *err)
 {
     const struct bd_tensor *t = bd_plan_value(s->plan, s->m->output[0]);
@@ -196,6 +197,7 @@ static bd_status open_data(struct bd_session *s,
 
 /* -------------------------------------------------------- the configuration */
 
+/* Replaces the configuration by a document's; its warnings go to the log. */
 static bd_status read_config(struct bd_session *s, const char *path,
                              struct bd_err *err)
 {
@@ -223,6 +225,9 @@ static bd_status read_config(struct bd_session *s, const char *path,
     return BD_OK;
 }
 
+/* In the order of growing precision: document, all layers, edges, single
+ * layers; judged once at the end, because --keep-edges may mend what
+ * --weights alone would not allow (learned clips). */
 static bd_status open_cfg(struct bd_session *s,
                           const struct bd_session_opts *o, struct bd_err *err)
 {

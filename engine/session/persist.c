@@ -83,6 +83,7 @@ static void act_clip(struct clip_list *l, struct bd_session *s, size_t i)
     l->c[i].a = p.clip;
 }
 
+/* Partial or stale accuracy does not belong into a file. */
 static struct bd_config_metrics exact_metrics(const struct bd_session *s)
 {
     struct bd_net_view v;
@@ -118,7 +119,7 @@ bd_status bd_session_export(struct bd_session *s, const char *path,
                        : bd_fail(err, BD_ENOMEM, "out of memory");
     /* Without lanes nobody else will calibrate. */
     if (st == BD_OK && !s->started && s->bench)
-        st = bd_bench_calibrate(s->bench, NULL, err);
+        st = bd_bench_prepare(s->bench, &s->cfg, NULL, err);
     for (size_t i = 0; i < s->m->nlayers && st == BD_OK; i++) {
         st = weight_clips(&clips, s, i, err);
         act_clip(&clips, s, i);
@@ -153,6 +154,8 @@ static bool take_lock(struct bd_session *s, const char *dir)
     return false;
 }
 
+/* Read now, offered by resumable(): the file is overwritten by the first
+ * autosave of this run. */
 static void look_for_saved(struct bd_session *s)
 {
     struct stat st;
@@ -221,6 +224,7 @@ static bd_status save_run(void **result, void *arg, struct bd_ctl *ctl,
     return bd_save(o->path, o->text.s, o->text.n, true, err);
 }
 
+/* Steps in force, with those of the session that was resumed. */
 static int64_t edits_of(const struct bd_session *s)
 {
     return s->edits_before + (int64_t)s->history.now;

@@ -102,6 +102,9 @@ const struct bd_net_eval *bd_bench_float_eval(const struct bd_bench *b);
 /* Steps: each does nothing when already done. */
 bd_status bd_bench_calibrate(struct bd_bench *b, struct bd_ctl *ctl,
                              struct bd_err *err);
+/* Calibrates if this configuration quantizes activations. */
+bd_status bd_bench_prepare(struct bd_bench *b, const struct bd_bitcfg *cfg,
+                           struct bd_ctl *ctl, struct bd_err *err);
 bd_status bd_bench_float(struct bd_bench *b, struct bd_ctl *ctl,
                          struct bd_err *err);
 /* Accuracy of a configuration, with both steps before it where needed.
