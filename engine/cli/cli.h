@@ -10,12 +10,12 @@ enum { BD_CLI_SETS = 64 };
 
 /* What the interactive screen needs, when that is what was asked for. */
 struct bd_cli_open {
-    bool wanted;               /* run the interface with what follows */
+    bool wanted; /* run the interface with what follows */
     struct bd_session_opts session;
     const char *script;        /* --batch SCRIPT, NULL = terminal */
     const char *theme, *color; /* NULL = automatic */
     bool ascii, linear, nomouse;
-    int width, height;         /* of --batch's screen */
+    int width, height;                /* of --batch's screen */
     const char *set[BD_CLI_SETS + 1]; /* what session.set points to: pass the
                                   struct by address, do not copy it */
 };

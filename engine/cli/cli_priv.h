@@ -35,8 +35,8 @@ struct cli_watch {
     struct bd_ctl *ctl; /* for whatever can be cancelled */
     bool shows, running;
     atomic_bool stop;
-    atomic_int signal;           /* 0 = none */
-    _Atomic(const char *) task;  /* what is being done, NULL = no progress */
+    atomic_int signal;          /* 0 = none */
+    _Atomic(const char *) task; /* what is being done, NULL = no progress */
     atomic_llong started_ns;
     pthread_t thread;
     sigset_t before;
@@ -46,7 +46,7 @@ bd_status bd_cli_watch_start(struct cli_watch *w, struct bd_err *err);
 /* Names the work whose progress follows. */
 void bd_cli_watch_task(struct cli_watch *w, const char *task);
 void bd_cli_watch_clear(const struct cli_watch *w); /* the progress line */
-void bd_cli_watch_stop(struct cli_watch *w); /* restores signals */
+void bd_cli_watch_stop(struct cli_watch *w);        /* restores signals */
 
 struct cli_args {
     const char *file[CLI_FILES];
@@ -91,12 +91,12 @@ const struct cli_verb *const *bd_cli_verbs(void); /* NULL-ended */
 /* A verb's function with the watch beside it. */
 int bd_cli_run(struct cli *c, int (*run)(struct cli *c));
 extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
-    bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export,
-    bd_verb_plot, bd_verb_train;
+    bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export, bd_verb_plot,
+    bd_verb_train;
 
 /* ------------------------------------------------------------------ options */
-extern const struct cli_option bd_cli_common[], bd_cli_output[],
-    bd_cli_model[], bd_cli_data[], bd_cli_config[];
+extern const struct cli_option bd_cli_common[], bd_cli_output[], bd_cli_model[],
+    bd_cli_data[], bd_cli_config[];
 /* Splits argv into c->verb and c->a.  A sentence in c->err otherwise. */
 bd_status bd_cli_parse(struct cli *c, int argc, char **argv);
 const struct cli_verb *bd_cli_verb_find(const char *name);
@@ -106,8 +106,7 @@ struct cli_widths {
     int n;
     int bits[33];
 };
-bool bd_cli_widths(struct cli_widths *w, const char *text,
-                   struct bd_err *err);
+bool bd_cli_widths(struct cli_widths *w, const char *text, struct bd_err *err);
 
 /* "1200x800"; false with a sentence. */
 bool bd_cli_size(int *w, int *h, const char *text, struct bd_err *err);
@@ -129,7 +128,7 @@ int bd_cli_json_out(struct cli *c, struct bd_json *j);
 int bd_cli_text_out(struct cli *c, struct bd_str *s);
 /* bd_save to a.output; a failure means exit status 1. */
 bd_status bd_cli_save(struct cli *c, const void *data, size_t n);
-void bd_cli_note(const char *fmt, ...) BD_PRINTF(1, 2); /* one line on
+void bd_cli_note(const char *fmt, ...) BD_PRINTF(1, 2);    /* one line on
                                                            standard error */
 void bd_cli_schema(struct bd_json *j, const char *schema); /* opens it */
 

@@ -62,7 +62,7 @@ const struct cli_option bd_cli_config[] = {
 };
 /* clang-format on */
 
-/* ------------------------------------------------------------------ looking up */
+/* ------------------------------------------------------------ looking up */
 
 static bool matches(const struct cli_option *o, const char *word, size_t n)
 {
@@ -71,8 +71,8 @@ static bool matches(const struct cli_option *o, const char *word, size_t n)
     return strlen(o->name) == n && memcmp(o->name, word, n) == 0;
 }
 
-static const struct cli_option *find(const struct cli_verb *v,
-                                     const char *word, size_t n)
+static const struct cli_option *find(const struct cli_verb *v, const char *word,
+                                     size_t n)
 {
     for (int g = 0; v->options[g]; g++) {
         for (const struct cli_option *o = v->options[g]; o->type; o++) {
@@ -153,8 +153,8 @@ static bd_status unknown_verb(struct cli *c, const char *word)
     bd_text_show(show, sizeof show, word, 0);
     if (near)
         return bd_fail(&c->err, BD_EINVALID,
-                       "'%s' is no verb and no file; did you mean '%s'?",
-                       show, near);
+                       "'%s' is no verb and no file; did you mean '%s'?", show,
+                       near);
     return bd_fail(&c->err, BD_EINVALID,
                    "'%s' is no verb and no file; bitdial --help lists the "
                    "verbs",
@@ -187,7 +187,7 @@ static bd_status unknown_option(struct cli *c, const char *word)
                    c->verb->name, show, c->verb->name);
 }
 
-/* ------------------------------------------------------------------ storing */
+/* --------------------------------------------------------------- storing */
 
 static bd_status bad_value(struct cli *c, const struct cli_option *o,
                            const char *value)
@@ -311,12 +311,11 @@ bd_status bd_cli_parse(struct cli *c, int argc, char **argv)
     }
     if (st == BD_OK && !c->a.help && !c->a.version &&
         c->a.nfile < c->verb->min_files)
-        st = bd_fail(&c->err, BD_EINVALID, "usage: bitdial %s",
-                     c->verb->usage);
+        st = bd_fail(&c->err, BD_EINVALID, "usage: bitdial %s", c->verb->usage);
     return st;
 }
 
-/* ------------------------------------------------------------- derived values */
+/* -------------------------------------------------------- derived values */
 
 struct bd_session_opts bd_cli_session_opts(const struct cli_args *a)
 {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------- help */
+/* ------------------------------------------------------------------ help */
 
 enum { SCREEN = 23, LINE = 79 };
 
@@ -35,8 +35,7 @@ static int count_options(const struct cli_verb *v)
 
 /* Where all lines would not fit a screen, plain switches and the options of
  * every verb are only named. */
-static bool is_minor(const struct cli_option *o,
-                     const struct cli_option *group)
+static bool is_minor(const struct cli_option *o, const struct cli_option *group)
 {
     return o->type == CLI_FLAG || group == bd_cli_common;
 }
@@ -94,7 +93,7 @@ void bd_cli_usage(bool to_stderr)
     fputs("A bare MODEL opens it.  bitdial VERB --help tells more.\n", f);
 }
 
-/* ---------------------------------------------------------------- failing */
+/* --------------------------------------------------------------- failing */
 
 static int status_of(struct cli *c)
 {
@@ -162,7 +161,7 @@ void bd_cli_note(const char *fmt, ...)
     va_end(ap);
 }
 
-/* ---------------------------------------------------------------- results */
+/* --------------------------------------------------------------- results */
 
 static int put(struct cli *c, const char *s, size_t n)
 {

@@ -24,7 +24,10 @@ static const struct cli_option own[] = {
 };
 /* clang-format on */
 static const struct cli_option *const options[] = {
-    own, bd_cli_model, bd_cli_common, NULL,
+    own,
+    bd_cli_model,
+    bd_cli_common,
+    NULL,
 };
 
 struct plan { /* what is asked of every layer */
@@ -123,7 +126,7 @@ static size_t count_points(const struct plan *p)
     return n;
 }
 
-/* ---------------------------------------------------------------- computing */
+/* ------------------------------------------------------------- computing */
 
 static bd_status analyze_layer(struct analysis *an, const struct plan *p,
                                int layer, struct bd_err *err)
@@ -229,8 +232,8 @@ static int out_json(struct cli *c, const struct analysis *an)
 }
 
 /* One block per method: layers down, widths across, PSNR in the cells. */
-static void text_block(struct bd_str *s, const struct analysis *an,
-                       size_t from, size_t to)
+static void text_block(struct bd_str *s, const struct analysis *an, size_t from,
+                       size_t to)
 {
     const struct bd_model *m = bd_session_model(an->s);
     const struct point *first = &an->at[from];
@@ -254,9 +257,9 @@ static void text_block(struct bd_str *s, const struct analysis *an,
         const struct bd_layer *l = &m->layer[k];
 
         bd_cli_table_name(&t, l->name, 30);
-        bd_cli_table_put(&t, "%s",
-                         bd_shape_text(shape, sizeof shape,
-                                       &m->value[l->weight].t));
+        bd_cli_table_put(
+            &t, "%s",
+            bd_shape_text(shape, sizeof shape, &m->value[l->weight].t));
         for (size_t i = from; i < to; i++) {
             const struct point *p = &an->at[k * an->points + i];
 
@@ -275,8 +278,7 @@ static int out_text(struct cli *c, const struct analysis *an)
     for (size_t i = 0; an->layers && i < an->points;) {
         size_t end = i + 1;
 
-        while (end < an->points &&
-               an->at[end].cfg.quant == an->at[i].cfg.quant)
+        while (end < an->points && an->at[end].cfg.quant == an->at[i].cfg.quant)
             end++;
         bd_str_puts(&s, i ? "\n" : "");
         text_block(&s, an, i, end);
@@ -296,8 +298,7 @@ static int run(struct cli *c)
     int rc;
 
     if (parse_plan(&p, &c->a, &c->err) == BD_OK &&
-        bd_cli_session(&an.s, c, o) == BD_OK &&
-        compute(&an, &p, c) == BD_OK)
+        bd_cli_session(&an.s, c, o) == BD_OK && compute(&an, &p, c) == BD_OK)
         rc = c->a.json ? out_json(c, &an) : out_text(c, &an);
     else
         rc = bd_cli_fail(c);

@@ -112,8 +112,9 @@ static void text_net(struct bd_str *s, const struct eval *e)
 {
     const struct bd_cost *k = &e->net.cost;
 
-    bd_str_printf(s, "top-1      %.2f %%  (%lld of %lld; 95 %% interval "
-                     "%.2f to %.2f)\n",
+    bd_str_printf(s,
+                  "top-1      %.2f %%  (%lld of %lld; 95 %% interval "
+                  "%.2f to %.2f)\n",
                   100.0 * e->q.top1, (long long)e->q.right1,
                   (long long)e->q.images, 100.0 * e->q.ci_lo,
                   100.0 * e->q.ci_hi);
@@ -126,19 +127,19 @@ static void text_net(struct bd_str *s, const struct eval *e)
                       e->q.kl, 100.0 * e->q.agreement);
     bd_str_printf(s, "bits       weights %.2f, activations %.2f\n",
                   k->avg_bits_w, k->avg_bits_a);
-    bd_str_printf(s, "size       %lld bytes (%.1fx smaller), %.4g BOPs\n",
-                  (long long)((k->size_bits + 7) / 8),
-                  k->size_bits > 0
-                      ? (double)k->float_bits / (double)k->size_bits
-                      : 1.0,
-                  k->bops);
+    bd_str_printf(
+        s, "size       %lld bytes (%.1fx smaller), %.4g BOPs\n",
+        (long long)((k->size_bits + 7) / 8),
+        k->size_bits > 0 ? (double)k->float_bits / (double)k->size_bits : 1.0,
+        k->bops);
     bd_str_printf(s, "speed      %.0f images/s\n", rate(e));
 }
 
 static void text_layers(struct bd_str *s, const struct eval *e)
 {
     static const char *const head[] = {"<layer", "<weights", "<activations",
-                                       "w PSNR", "a PSNR", "out SQNR", NULL};
+                                       "w PSNR", "a PSNR",   "out SQNR",
+                                       NULL};
     const struct bd_model *m = bd_session_model(e->s);
     const struct bd_bitcfg *cfg = bd_session_cfg(e->s);
     struct cli_table t;
@@ -147,10 +148,10 @@ static void text_layers(struct bd_str *s, const struct eval *e)
     bd_cli_table_head(&t, head);
     for (size_t k = 0; k < m->nlayers; k++) {
         bd_cli_table_name(&t, m->layer[k].name, 30);
-        bd_cli_table_put(&t, "%s", bd_tensorcfg_text(text, sizeof text,
-                                                     &cfg->layer[k].w));
-        bd_cli_table_put(&t, "%s", bd_tensorcfg_text(text, sizeof text,
-                                                     &cfg->layer[k].a));
+        bd_cli_table_put(
+            &t, "%s", bd_tensorcfg_text(text, sizeof text, &cfg->layer[k].w));
+        bd_cli_table_put(
+            &t, "%s", bd_tensorcfg_text(text, sizeof text, &cfg->layer[k].a));
         bd_cli_db(&t, e->layers[k].w_psnr_db);
         bd_cli_db(&t, e->layers[k].a_psnr_db);
         bd_cli_db(&t, e->layers[k].out_sqnr_db);
@@ -173,8 +174,7 @@ static int out(struct cli *c, const struct eval *e)
     }
     if (rc != 0 || c->a.require <= 0.0 || e->q.top1 >= c->a.require)
         return rc;
-    bd_cli_note("top-1 is %.4f, below --require %.4f", e->q.top1,
-                c->a.require);
+    bd_cli_note("top-1 is %.4f, below --require %.4f", e->q.top1, c->a.require);
     return 1;
 }
 
@@ -196,8 +196,7 @@ static int run(struct cli *c)
     struct eval e = {0};
     int rc;
 
-    if (bd_cli_session(&e.s, c, &o) == BD_OK &&
-        compute(&e, c) == BD_OK) {
+    if (bd_cli_session(&e.s, c, &o) == BD_OK && compute(&e, c) == BD_OK) {
         rc = out(c, &e);
         bd_cli_say_log(e.s);
     } else {

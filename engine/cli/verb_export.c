@@ -17,8 +17,8 @@ static const struct cli_option own[] = {
 };
 /* clang-format on */
 static const struct cli_option *const options[] = {
-    bd_cli_config, own, bd_cli_data, bd_cli_model, bd_cli_output,
-    bd_cli_common, NULL,
+    bd_cli_config, own,           bd_cli_data, bd_cli_model,
+    bd_cli_output, bd_cli_common, NULL,
 };
 
 static int say(struct cli *c, const char *path)

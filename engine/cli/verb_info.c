@@ -8,13 +8,15 @@
 
 struct info {
     struct bd_model *m;
-    struct bd_plan *plan; /* NULL: no graph, or it cannot be planned */
-    struct bd_err why;    /* then: the sentence */
+    struct bd_plan *plan;  /* NULL: no graph, or it cannot be planned */
+    struct bd_err why;     /* then: the sentence */
     struct bd_str missing; /* operators we lack, space-separated */
 };
 
 static const struct cli_option *const options[] = {
-    bd_cli_model, bd_cli_common, NULL,
+    bd_cli_model,
+    bd_cli_common,
+    NULL,
 };
 
 /* The architecture named on the command line, else in the sidecar. */
@@ -35,8 +37,7 @@ static bd_status load(struct info *f, const struct cli_args *a,
         return bd_err_file(err, a->file[0]);
     bd_graph_unsupported(&f->missing, f->m);
     if (f->m->nnodes > 0)
-        (void)bd_plan_new(&f->plan, f->m, &(struct bd_plan_opts){0},
-                          &f->why);
+        (void)bd_plan_new(&f->plan, f->m, &(struct bd_plan_opts){0}, &f->why);
     return BD_OK;
 }
 
@@ -101,7 +102,7 @@ static double mib(int64_t bytes)
     return (double)bytes / (1024.0 * 1024.0);
 }
 
-/* ---------------------------------------------------------------- as JSON */
+/* --------------------------------------------------------------- as JSON */
 
 void bd_cli_json_shape(struct bd_json *j, const char *key,
                        const struct bd_tensor *t)
@@ -153,8 +154,7 @@ static void json_layer(struct bd_json *j, const struct info *f, size_t i)
     bd_cli_json_shape(j, "shape", r.w);
     bd_json_int(j, "params", r.params);
     json_int_or_null(j, "macs", r.macs);
-    bd_json_int(j, "channels", r.w->rank > r.l->axis ? r.w->dim[r.l->axis]
-                                                     : 1);
+    bd_json_int(j, "channels", r.w->rank > r.l->axis ? r.w->dim[r.l->axis] : 1);
     json_value(j, f, in, r.l->input);
     json_value(j, f, out, r.node && r.node->nout > 0 ? r.node->out[0] : -1);
     bd_json_int(j, "group", r.l->group);
@@ -239,7 +239,7 @@ static int out_json(struct cli *c, const struct info *f)
     return bd_cli_json_out(c, &j);
 }
 
-/* ---------------------------------------------------------------- as a table */
+/* ------------------------------------------------------------ as a table */
 
 static void text_values(struct bd_str *s, const struct info *f,
                         const char *what, const int *value, size_t n)
@@ -290,10 +290,10 @@ static void text_layer(struct cli_table *t, const struct info *f, size_t i,
     bd_cli_table_put(t, "%.4g", (double)r.st.min);
     bd_cli_table_put(t, "%.4g", (double)r.st.max);
     bd_cli_table_put(t, "%.4g", r.st.std);
-    bd_cli_table_put(t, "%.1f", r.st.finite > 0
-                                    ? 100.0 * (double)r.st.zeros /
-                                          (double)r.st.finite
-                                    : 0.0);
+    bd_cli_table_put(t, "%.1f",
+                     r.st.finite > 0
+                         ? 100.0 * (double)r.st.zeros / (double)r.st.finite
+                         : 0.0);
     if (learned) {
         clip_cell(t, r.l->learned_w);
         clip_cell(t, r.l->learned_a);
@@ -302,12 +302,12 @@ static void text_layer(struct cli_table *t, const struct info *f, size_t i,
 
 static void text_layers(struct bd_str *s, const struct info *f)
 {
-    static const char *const plain[] = {
-        "<layer", "<op", "<shape", "params", "MMACs", "min", "max", "std",
-        "zeros %", NULL};
-    static const char *const clips[] = {
-        "<layer", "<op", "<shape", "params", "MMACs", "min", "max", "std",
-        "zeros %", "clip w", "clip a", NULL};
+    static const char *const plain[] = {"<layer",  "<op", "<shape", "params",
+                                        "MMACs",   "min", "max",    "std",
+                                        "zeros %", NULL};
+    static const char *const clips[] = {"<layer",  "<op",    "<shape", "params",
+                                        "MMACs",   "min",    "max",    "std",
+                                        "zeros %", "clip w", "clip a", NULL};
     bool learned = any_learned(f->m);
     struct cli_table t;
 
@@ -347,8 +347,7 @@ static void warn(const struct info *f)
     if (f->why.msg[0])
         bd_cli_note("%s", f->why.msg);
     else if (f->missing.s && f->missing.n > 0)
-        bd_cli_note("operators this program does not have: %s",
-                    f->missing.s);
+        bd_cli_note("operators this program does not have: %s", f->missing.s);
 }
 
 static int run(struct cli *c)

@@ -46,7 +46,7 @@ struct plot {
     const struct bd_plot_theme *theme;
 };
 
-/* ---------------------------------------------------------------- gathering */
+/* ------------------------------------------------------------- gathering */
 
 static bd_status pick_layer(struct plot *p, struct bd_err *err)
 {
@@ -135,15 +135,15 @@ static void write_titles(struct plot *p)
                  bd_index_count(p->index), cfg, p->e.psnr_db);
 }
 
-/* ---------------------------------------------------------------- drawing */
+/* --------------------------------------------------------------- drawing */
 
 static bd_status draw_histogram(struct bd_canvas *canvas, struct plot *p,
                                 struct bd_err *err)
 {
     int64_t bins[PLOT_BINS];
     double top = bd_index_absmax(p->index);
-    bool clips = p->nlevels > 1 && p->q.n == 1 &&
-                 !(p->q.p[0].q->traits & BD_Q_NO_CLIP);
+    bool clips =
+        p->nlevels > 1 && p->q.n == 1 && !(p->q.p[0].q->traits & BD_Q_NO_CLIP);
     struct bd_plot_hist h = {
         .title = p->title,
         .subtitle = p->subtitle,

@@ -11,8 +11,6 @@
 
 #define AT(field) offsetof(struct cli_args, field)
 
-
-
 /* clang-format off */
 static const struct cli_option own[] = {
     {CLI_TEXT, "--inputs", 'i', "DIR", "folder of input_0.pb or input_0.npy, "
@@ -98,9 +96,8 @@ static bd_status bind(struct run *r, size_t k, struct bd_err *err)
     bd_status st;
 
     if (!find_tensor(path, sizeof path, r->c->a.inputs, "input", k)) {
-        bd_fail(err, BD_EINVALID,
-                "no input_%zu.pb or input_%zu.npy for '%s'", k, k,
-                bd_text_show(name, sizeof name, v->name, 0));
+        bd_fail(err, BD_EINVALID, "no input_%zu.pb or input_%zu.npy for '%s'",
+                k, k, bd_text_show(name, sizeof name, v->name, 0));
         return bd_err_file(err, r->c->a.inputs);
     }
     b->value = r->m->input[k];
@@ -127,8 +124,7 @@ static bd_status prepare(struct run *r, struct bd_err *err)
                        "weights without a graph cannot be run; --arch NAME "
                        "supplies one");
     r->bound = bd_arena_alloc(&r->arena, r->m->ninputs, sizeof *r->bound);
-    r->verdict = bd_arena_alloc(&r->arena, r->m->noutputs,
-                                sizeof *r->verdict);
+    r->verdict = bd_arena_alloc(&r->arena, r->m->noutputs, sizeof *r->verdict);
     if (!r->bound || !r->verdict)
         return bd_fail(err, BD_ENOMEM, "out of memory");
     for (size_t k = 0; k < r->m->ninputs && st == BD_OK; k++)
@@ -143,7 +139,7 @@ static bd_status prepare(struct run *r, struct bd_err *err)
     return st == BD_OK ? BD_OK : bd_err_file(err, a->file[0]);
 }
 
-/* ---------------------------------------------------------------- comparing */
+/* ------------------------------------------------------------- comparing */
 
 static const struct bd_tensor *result(const struct run *r, size_t k)
 {
@@ -212,8 +208,8 @@ static bd_status compare_all(struct run *r, struct bd_err *err)
         struct bd_tensor want;
 
         if (!find_tensor(path, sizeof path, dir, "output", k)) {
-            bd_fail(err, BD_EINVALID, "no output_%zu.pb or output_%zu.npy",
-                    k, k);
+            bd_fail(err, BD_EINVALID, "no output_%zu.pb or output_%zu.npy", k,
+                    k);
             return bd_err_file(err, dir);
         }
         st = bd_tensor_load(&want, &r->arena, path, err);
@@ -225,7 +221,7 @@ static bd_status compare_all(struct run *r, struct bd_err *err)
     return st;
 }
 
-/* ---------------------------------------------------------------- writing */
+/* --------------------------------------------------------------- writing */
 
 /* Version 1 header, padded so that the values start at a multiple of 64. */
 static void npy_header(struct bd_str *s, const struct bd_tensor *t)
@@ -316,9 +312,9 @@ static int out_json(struct run *r)
 
 static int out_text(struct run *r)
 {
-    static const char *const head[] = {"<output", "<dtype", "<shape",
-                                       "max abs err", "max rel err",
-                                       "<verdict", NULL};
+    static const char *const head[] = {"<output",     "<dtype",      "<shape",
+                                       "max abs err", "max rel err", "<verdict",
+                                       NULL};
     struct cli_table t;
     struct bd_str s = {0};
     char shape[128];
@@ -338,9 +334,10 @@ static int out_text(struct run *r)
             bd_cli_table_put(&t, "-");
             bd_cli_table_put(&t, "-");
         }
-        bd_cli_table_put(&t, "%s", !v->compared ? "-"
-                                   : v->equal   ? "equal"
-                                                : "different");
+        bd_cli_table_put(&t, "%s",
+                         !v->compared ? "-"
+                         : v->equal   ? "equal"
+                                      : "different");
     }
     bd_cli_table_out(&s, &t);
     bd_str_printf(&s, "%.2f ms\n", r->ms);
@@ -384,8 +381,7 @@ static int run(struct cli *c)
     int rc;
 
     if (!c->a.inputs) {
-        bd_fail(&c->err, BD_EINVALID, "usage: bitdial %s",
-                bd_verb_run.usage);
+        bd_fail(&c->err, BD_EINVALID, "usage: bitdial %s", bd_verb_run.usage);
         return bd_cli_fail(c);
     }
     rc = execute(&r) == BD_OK ? finish(&r) : bd_cli_fail(c);

@@ -55,7 +55,7 @@ struct train {
     char path[512];                    /* of the ONNX file */
 };
 
-/* ---------------------------------------------------------------- preparing */
+/* ------------------------------------------------------------- preparing */
 
 /* synth:glyphs stands for its own two parts; other sets are taken as named. */
 static bd_status open_data(struct train *t, struct bd_err *err)
@@ -166,9 +166,8 @@ static bd_status say_epoch(struct train *t, const struct bd_epoch *e)
     bd_status st = BD_OK;
 
     if (!t->c->a.json) {
-        printf("epoch %lld/%lld  loss %.4f  train %.2f %%",
-               (long long)e->epoch, (long long)e->epochs, e->loss,
-               100.0 * e->train_acc);
+        printf("epoch %lld/%lld  loss %.4f  train %.2f %%", (long long)e->epoch,
+               (long long)e->epochs, e->loss, 100.0 * e->train_acc);
         if (isfinite(e->test_acc))
             printf("  test %.2f %%", 100.0 * e->test_acc);
         printf("  lr %.4f  %.1f s\n", e->lr, e->seconds);
@@ -210,7 +209,7 @@ static bd_status epochs(struct train *t, struct bd_err *err)
     return st;
 }
 
-/* ---------------------------------------------------------------- writing */
+/* --------------------------------------------------------------- writing */
 
 static void json_triple(struct bd_json *j, const char *key, const double v[3])
 {
@@ -246,8 +245,8 @@ static bd_status write_model(struct train *t, struct bd_err *err)
     struct bd_str onnx = {0};
     struct bd_json j;
     char side[600];
-    bd_status st = bd_onnx_write(&onnx, t->m, bd_trainer_params(t->trainer),
-                                 err);
+    bd_status st =
+        bd_onnx_write(&onnx, t->m, bd_trainer_params(t->trainer), err);
 
     if (st == BD_OK)
         st = bd_cli_save(t->c, onnx.s, onnx.n);

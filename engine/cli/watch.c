@@ -23,8 +23,7 @@ static void polite(sigset_t *s)
     sigemptyset(s);
     sigaddset(s, SIGUSR1);
     for (int k = 0; k < CLI_SIGNALS; k++) {
-        if (sigaction(asks[k], NULL, &now) == 0 &&
-            now.sa_handler != SIG_IGN)
+        if (sigaction(asks[k], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
             sigaddset(s, asks[k]);
     }
 }

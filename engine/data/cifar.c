@@ -62,8 +62,7 @@ static bd_status get_cifar(struct data_picture *p, const struct bd_data *d,
     bd_status st = bd_picture_init(p, 3, 32, 32, err);
 
     if (st == BD_OK)
-        bd_picture_planes(p,
-                          d->file.data + (size_t)(i + 1) * record - PIXELS);
+        bd_picture_planes(p, d->file.data + (size_t)(i + 1) * record - PIXELS);
     return st;
 }
 

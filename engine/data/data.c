@@ -167,7 +167,7 @@ void bd_data_shape(const struct bd_data *d, int64_t dim[3])
     memcpy(dim, d->dim, sizeof d->dim);
 }
 
-/* ---------------------------------------------------------------- fetching */
+/* -------------------------------------------------------------- fetching */
 
 /* The side of a square picture with c channels and `want` values, or 0. */
 static int square_side(size_t want, int c)
@@ -236,8 +236,7 @@ static void finish(float *dst, const struct data_picture *p,
 }
 
 bd_status bd_data_fetch(const struct bd_data *d, const struct bd_prep *prep,
-                        int64_t i, float *dst, size_t want,
-                        struct bd_err *err)
+                        int64_t i, float *dst, size_t want, struct bd_err *err)
 {
     struct data_picture p = {0};
     struct bd_err own = {0};
@@ -258,7 +257,7 @@ bd_status bd_data_fetch(const struct bd_data *d, const struct bd_prep *prep,
     return st == BD_OK ? BD_OK : bd_err_file(err, d->path);
 }
 
-/* ------------------------------------------------------------ augmentation */
+/* ---------------------------------------------------------- augmentation */
 
 /* One plane moved by (dy, dx) pixels, mirrored first if asked; what comes in
  * from outside is 0, as if the picture had a border of padding. */

@@ -8,9 +8,9 @@
 
 /* ---------------------------------------------------------- preprocessing */
 struct bd_prep {
-    int resize;     /* shortest side, 0 = none; bilinear, antialiased */
-    int crop;       /* centre square, 0 = none, -1 = the network's side */
-    double scale;   /* multiplies 0..255 */
+    int resize;   /* shortest side, 0 = none; bilinear, antialiased */
+    int crop;     /* centre square, 0 = none, -1 = the network's side */
+    double scale; /* multiplies 0..255 */
     double mean[3], std[3]; /* after scale, in `order` */
     bool bgr;
 };
@@ -28,7 +28,7 @@ bd_status bd_data_open(struct bd_data **out, const char *spec,
 void bd_data_free(struct bd_data *d);
 const char *bd_data_name(const struct bd_data *d); /* "test_first1017.bin" */
 int64_t bd_data_count(const struct bd_data *d);
-int64_t bd_data_classes(const struct bd_data *d); /* largest label + 1, at
+int64_t bd_data_classes(const struct bd_data *d);      /* largest label + 1, at
                                      least what the format says */
 int bd_data_label(const struct bd_data *d, int64_t i); /* -1 = none */
 /* Shape [c,h,w] of the stored pictures; 0 sides when they differ. */
@@ -36,8 +36,7 @@ void bd_data_shape(const struct bd_data *d, int64_t dim[3]);
 /* Preprocessed picture i as [c,h,w] floats; want = the elements the network
  * takes: a mismatch is refused with both shapes named. */
 bd_status bd_data_fetch(const struct bd_data *d, const struct bd_prep *p,
-                        int64_t i, float *dst, size_t want,
-                        struct bd_err *err);
+                        int64_t i, float *dst, size_t want, struct bd_err *err);
 /* A set without a file: "synth:glyphs" (10 classes, 3x32x32; images of the
  * training part with "synth:glyphs/train").  Image i depends on i alone. */
 /* Training augmentation: random crop with 4 pixels of padding and a

@@ -27,8 +27,7 @@ void bd_picture_pixels(struct data_picture *p, const uint8_t *src);
 /* In place; *p is untouched on failure. */
 bd_status bd_picture_resize(struct data_picture *p, int shortest,
                             struct bd_err *err);
-bd_status bd_picture_crop(struct data_picture *p, int side,
-                          struct bd_err *err);
+bd_status bd_picture_crop(struct data_picture *p, int side, struct bd_err *err);
 bd_status bd_picture_channels(struct data_picture *p, int channels,
                               struct bd_err *err);
 
@@ -46,9 +45,9 @@ struct data_kind {
      * by copying it and zeroing the original. */
     bd_status (*open)(struct bd_data *d, struct data_input *in,
                       struct bd_err *err);
-    bd_status (*get)(struct data_picture *p, const struct bd_data *d,
-                     int64_t i, struct bd_err *err); /* any thread */
-    void (*close)(struct bd_data *d); /* NULL: nothing of its own */
+    bd_status (*get)(struct data_picture *p, const struct bd_data *d, int64_t i,
+                     struct bd_err *err); /* any thread */
+    void (*close)(struct bd_data *d);     /* NULL: nothing of its own */
 };
 
 struct bd_data {

@@ -96,8 +96,8 @@ bd_status bd_png_decode(struct data_picture *p, const struct bd_file *f,
                         struct bd_err *err)
 {
     struct png_job j = {.in = {f->data, f->size, 0}};
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &j,
-                                             on_error, on_warning);
+    png_structp png =
+        png_create_read_struct(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     bd_status st;
 

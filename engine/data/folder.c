@@ -29,8 +29,7 @@ static bd_status add(struct bd_data *d, const char *file, int label,
     bool ok;
 
     if (v->n >= BD_MAX_ITEMS)
-        return bd_fail(err, BD_EFORMAT, "more than %d pictures",
-                       BD_MAX_ITEMS);
+        return bd_fail(err, BD_EFORMAT, "more than %d pictures", BD_MAX_ITEMS);
     ok = copy && bd_grow(&files, &v->cap, v->n + 1, sizeof *v->file);
     v->file = files;
     ok = ok && bd_grow(&labels, &v->label_cap, v->n + 1, sizeof *v->label);
@@ -42,7 +41,7 @@ static bd_status add(struct bd_data *d, const char *file, int label,
     return BD_OK;
 }
 
-/* ---------------------------------------------------------------- labels.csv */
+/* ------------------------------------------------------------ labels.csv */
 
 /* A name that stays inside the folder: no leading slash, no "..". */
 static bool stays_inside(const char *name)
@@ -84,10 +83,9 @@ static bd_status csv_line(struct bd_data *d, char *line, int64_t number,
                        bd_text_show(show, sizeof show, comma, 0));
     }
     if (!stays_inside(line))
-        return bd_fail(err, BD_EFORMAT,
-                       "line %lld: '%s' lies outside the folder",
-                       (long long)number,
-                       bd_text_show(show, sizeof show, line, 0));
+        return bd_fail(
+            err, BD_EFORMAT, "line %lld: '%s' lies outside the folder",
+            (long long)number, bd_text_show(show, sizeof show, line, 0));
     return add(d, line, (int)label, err);
 }
 
@@ -116,7 +114,7 @@ static bd_status read_csv(struct bd_data *d, const char *path,
     return st == BD_OK ? BD_OK : bd_err_file(err, path);
 }
 
-/* -------------------------------------------------------------- sub-folders */
+/* ----------------------------------------------------------- sub-folders */
 
 static bool is_picture_name(const char *name)
 {
@@ -218,8 +216,8 @@ static bd_status find_home(char *home, size_t cap, const struct bd_data *d,
     bd_status st;
 
     home[0] = '\0';
-    if (v->n == 0 || (join(path, sizeof path, d->path, v->file[0]) &&
-                      bd_file_exists(path)))
+    if (v->n == 0 ||
+        (join(path, sizeof path, d->path, v->file[0]) && bd_file_exists(path)))
         return BD_OK;
     st = list(&l, d->path, err);
     for (int i = 0; i < l.n && st == BD_OK && !home[0]; i++) {
@@ -249,7 +247,7 @@ static bd_status move_home(struct bd_data *d, struct bd_err *err)
     return st;
 }
 
-/* ------------------------------------------------------------- the data set */
+/* ---------------------------------------------------------- the data set */
 
 static bool probe(const struct data_input *in)
 {

@@ -37,12 +37,22 @@ struct hardness {
 };
 
 static const struct hardness hard = {
-    .size_lo = 7.0F, .size_hi = 12.0F, .shift = 4.0F,
-    .turn = 0.45F, .shear = 0.2F,
-    .contrast_lo = 0.30F, .contrast_hi = 0.9F, .gradient = 0.25F,
-    .noise_lo = 0.02F, .noise_hi = 0.08F,
-    .clutter_lo = 0, .clutter_hi = 3, .clutter_size = 0.45F,
-    .stroke_lo = 0, .stroke_hi = 1, .stroke_width = 1.0F,
+    .size_lo = 7.0F,
+    .size_hi = 12.0F,
+    .shift = 4.0F,
+    .turn = 0.45F,
+    .shear = 0.2F,
+    .contrast_lo = 0.30F,
+    .contrast_hi = 0.9F,
+    .gradient = 0.25F,
+    .noise_lo = 0.02F,
+    .noise_hi = 0.08F,
+    .clutter_lo = 0,
+    .clutter_hi = 3,
+    .clutter_size = 0.45F,
+    .stroke_lo = 0,
+    .stroke_hi = 1,
+    .stroke_width = 1.0F,
 };
 
 /* A closed outline in [-1,1] x [-1,1], y downwards. */
@@ -82,7 +92,7 @@ static const struct shape shapes[CLASSES] = {
 };
 /* clang-format on */
 
-/* ---------------------------------------------------------------- drawing */
+/* --------------------------------------------------------------- drawing */
 
 struct ink {
     float rgb[3];
@@ -173,8 +183,8 @@ static int clamp_side(float v)
     return v < 0.0F ? 0 : v > SIDE ? SIDE : (int)v;
 }
 
-static void draw_shape(float *pic, const struct shape *s,
-                       const struct place *p, const struct ink *k)
+static void draw_shape(float *pic, const struct shape *s, const struct place *p,
+                       const struct ink *k)
 {
     float reach = 1.6F * p->size + 2.0F; /* corner of the box, sheared */
     int x0 = clamp_side(p->cx - reach), x1 = clamp_side(p->cx + reach + 1);
@@ -212,7 +222,7 @@ static void draw_stroke(float *pic, const float a[2], const float b[2],
     }
 }
 
-/* ---------------------------------------------------------------- one image */
+/* ------------------------------------------------------------- one image */
 
 static struct ink random_ink(struct bd_rng *r)
 {
@@ -307,8 +317,8 @@ static void draw_glyph(float *pic, struct bd_rng *r, int label)
     float cx = SIDE / 2.0F + between(r, -hard.shift, hard.shift);
     float cy = SIDE / 2.0F + between(r, -hard.shift, hard.shift);
     float turn = between(r, -hard.turn, hard.turn);
-    struct place p = place_at(cx, cy, size, turn,
-                              between(r, -hard.shear, hard.shear));
+    struct place p =
+        place_at(cx, cy, size, turn, between(r, -hard.shear, hard.shear));
 
     draw_ground(pic, r, &ground);
     draw_clutter(pic, r, size);
@@ -327,7 +337,7 @@ static void settle(float *pic, struct bd_rng *r)
     }
 }
 
-/* ------------------------------------------------------------- the data set */
+/* ---------------------------------------------------------- the data set */
 
 static bool probe(const struct data_input *in)
 {

@@ -29,8 +29,8 @@ static bool is_gzip(const struct bd_file *f)
 
 static bool is_idx(const uint8_t *p, size_t n)
 {
-    return n >= 8 && p[0] == 0 && p[1] == 0 && p[2] >= IDX_U8 &&
-           p[2] <= 0x0e && p[3] >= 1 && p[3] <= 4;
+    return n >= 8 && p[0] == 0 && p[1] == 0 && p[2] >= IDX_U8 && p[2] <= 0x0e &&
+           p[3] >= 1 && p[3] <= 4;
 }
 
 /* Inflates the first `want` bytes; *got may be less when the stream ends. */
@@ -138,7 +138,7 @@ static bd_status read_idx(struct idx *x, uint8_t **owned,
     return st;
 }
 
-/* ------------------------------------------------------------------- labels */
+/* ---------------------------------------------------------------- labels */
 
 static void replace(char *s, size_t cap, const char *from, const char *to)
 {
@@ -213,7 +213,7 @@ static bd_status read_labels(struct bd_data *d, struct bd_err *err)
     return st == BD_OK ? BD_OK : bd_err_file(err, path);
 }
 
-/* ------------------------------------------------------------- the data set */
+/* ---------------------------------------------------------- the data set */
 
 static bool probe(const struct data_input *in)
 {
@@ -221,8 +221,7 @@ static bool probe(const struct data_input *in)
     size_t got;
 
     if (is_gzip(&in->file))
-        return inflate_to(head, sizeof head, &got, &in->file, NULL) ==
-                   BD_OK &&
+        return inflate_to(head, sizeof head, &got, &in->file, NULL) == BD_OK &&
                is_idx(head, got);
     return in->file.size >= 8 && is_idx(in->file.data, in->file.size);
 }

@@ -97,8 +97,7 @@ static bd_status take_labels(struct bd_data *d, const struct bd_tensor *y,
         if (y->f && !(fabsf(y->f[i]) < 1e9F))
             return bd_fail(err, BD_EFORMAT, "label %lld is out of range",
                            (long long)i);
-        st = bd_data_set_label(d, i, y->f ? (int64_t)y->f[i] : y->i[i], 0,
-                               err);
+        st = bd_data_set_label(d, i, y->f ? (int64_t)y->f[i] : y->i[i], 0, err);
     }
     return st;
 }

@@ -51,7 +51,7 @@ void bd_picture_pixels(struct data_picture *p, const uint8_t *src)
     }
 }
 
-/* ---------------------------------------------------------------- resizing */
+/* -------------------------------------------------------------- resizing */
 
 /* Filter taps of one axis: output o is the sum of weight[o*taps + t] times
  * input first[o] + t. */
@@ -187,8 +187,7 @@ bd_status bd_picture_resize(struct data_picture *p, int shortest,
                      (int)((int64_t)p->w * shortest / small), err);
 }
 
-bd_status bd_picture_crop(struct data_picture *p, int side,
-                          struct bd_err *err)
+bd_status bd_picture_crop(struct data_picture *p, int side, struct bd_err *err)
 {
     struct data_picture out;
     int top, left;
@@ -208,10 +207,12 @@ bd_status bd_picture_crop(struct data_picture *p, int side,
     left = (int)rint((p->w - side) / 2.0);
     for (int k = 0; k < p->c; k++) {
         for (int y = 0; y < side; y++)
-            memcpy(out.x + ((size_t)k * (size_t)side + (size_t)y) *
-                               (size_t)side,
-                   p->x + ((size_t)k * (size_t)p->h + (size_t)(top + y)) *
-                              (size_t)p->w + (size_t)left,
+            memcpy(out.x +
+                       ((size_t)k * (size_t)side + (size_t)y) * (size_t)side,
+                   p->x +
+                       ((size_t)k * (size_t)p->h + (size_t)(top + y)) *
+                           (size_t)p->w +
+                       (size_t)left,
                    (size_t)side * sizeof *out.x);
     }
     out.bytes = p->bytes;
@@ -234,10 +235,10 @@ bd_status bd_picture_channels(struct data_picture *p, int channels,
     for (size_t i = 0; channels == 3 && i < plane; i++)
         out.x[i] = out.x[plane + i] = out.x[2 * plane + i] = p->x[i];
     for (size_t i = 0; channels == 1 && i < plane; i++)
-        out.x[i] = settle(0.299 * (double)p->x[i] +
-                              0.587 * (double)p->x[plane + i] +
-                              0.114 * (double)p->x[2 * plane + i],
-                          p->bytes);
+        out.x[i] =
+            settle(0.299 * (double)p->x[i] + 0.587 * (double)p->x[plane + i] +
+                       0.114 * (double)p->x[2 * plane + i],
+                   p->bytes);
     bd_picture_done(p);
     *p = out;
     return BD_OK;

@@ -158,8 +158,8 @@ static bd_status unknown(const char *word, struct bd_err *err)
     bd_text_show(show, sizeof show, word, 0);
     if (near)
         return bd_fail(err, BD_EINVALID,
-                       "preprocess '%s' is not known; did you mean '%s'?",
-                       show, near);
+                       "preprocess '%s' is not known; did you mean '%s'?", show,
+                       near);
     return bd_fail(err, BD_EINVALID,
                    "preprocess '%s' is not known; presets are %s; keys are "
                    "resize, crop, scale, mean, std, order",
@@ -179,8 +179,8 @@ static bd_status set_key(struct bd_prep *p, char *word, struct bd_err *err)
             continue;
         if (keys[k].set(p, eq + 1))
             return BD_OK;
-        return bd_fail(err, BD_EINVALID, "preprocess %s=%s: %s takes %s",
-                       word, bd_text_show(show, sizeof show, eq + 1, 0), word,
+        return bd_fail(err, BD_EINVALID, "preprocess %s=%s: %s takes %s", word,
+                       bd_text_show(show, sizeof show, eq + 1, 0), word,
                        keys[k].takes);
     }
     return unknown(word, err);

@@ -8,11 +8,10 @@
 #include <setjmp.h>
 #include <string.h>
 
-bd_status bd_canvas_init(struct bd_canvas *c, int w, int h,
-                         struct bd_err *err)
+bd_status bd_canvas_init(struct bd_canvas *c, int w, int h, struct bd_err *err)
 {
-    if (w < 1 || h < 1 || w > BD_MAX_PICTURE_SIDE ||
-        h > BD_MAX_PICTURE_SIDE || (int64_t)w * h > BD_MAX_PIXELS)
+    if (w < 1 || h < 1 || w > BD_MAX_PICTURE_SIDE || h > BD_MAX_PICTURE_SIDE ||
+        (int64_t)w * h > BD_MAX_PIXELS)
         return bd_fail(err, BD_EINVALID,
                        "a picture of %dx%d pixels; 1x1 to %dx%d and 64 "
                        "megapixels are possible",
@@ -114,8 +113,7 @@ void bd_plot_line(struct bd_canvas *c, struct plot_box b, float width,
             t = clampf(t, 0.0F, 1.0F);
             px -= t * ex;
             py -= t * ey;
-            bd_plot_blend(c, x, y, k,
-                          half + 0.5F - sqrtf(px * px + py * py));
+            bd_plot_blend(c, x, y, k, half + 0.5F - sqrtf(px * px + py * py));
         }
     }
 }

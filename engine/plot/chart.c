@@ -8,14 +8,12 @@
 /* Blue for data, orange for the grid: told apart in any kind of sight, and by
  * place as well, since the grid is drawn below the axis. */
 static const struct bd_plot_theme themes[] = {
-    {"light",
-     .ground = {255, 255, 255}, .text = {31, 41, 51}, .dim = {98, 110, 123},
-     .line = {230, 234, 238}, .axis = {154, 165, 177}, .fill = {76, 120, 168},
-     .mark = {217, 95, 14}, .clip = {150, 60, 20}},
-    {"dark",
-     .ground = {21, 25, 31}, .text = {230, 233, 237}, .dim = {148, 160, 173},
-     .line = {39, 46, 55}, .axis = {92, 103, 115}, .fill = {104, 160, 214},
-     .mark = {242, 146, 72}, .clip = {250, 190, 140}},
+    {"light", .ground = {255, 255, 255}, .text = {31, 41, 51},
+     .dim = {98, 110, 123}, .line = {230, 234, 238}, .axis = {154, 165, 177},
+     .fill = {76, 120, 168}, .mark = {217, 95, 14}, .clip = {150, 60, 20}},
+    {"dark", .ground = {21, 25, 31}, .text = {230, 233, 237},
+     .dim = {148, 160, 173}, .line = {39, 46, 55}, .axis = {92, 103, 115},
+     .fill = {104, 160, 214}, .mark = {242, 146, 72}, .clip = {250, 190, 140}},
 };
 
 const struct bd_plot_theme *bd_plot_theme_find(const char *name)
@@ -73,13 +71,16 @@ struct plot_frame bd_plot_frame(struct bd_canvas *c,
 {
     float ux = (float)c->w / 1200.0F, uy = (float)c->h / 800.0F;
     float u = ux < uy ? ux : uy;
-    struct plot_text text = {.x = 96 * u, .y = 58 * u, .size = 22 * u,
-                             .weight = 0.15F, .k = t->text};
+    struct plot_text text = {.x = 96 * u,
+                             .y = 58 * u,
+                             .size = 22 * u,
+                             .weight = 0.15F,
+                             .k = t->text};
 
     bd_plot_fill(c, t->ground);
     bd_plot_text(c, &text, title ? title : "");
-    text = (struct plot_text){.x = 96 * u, .y = 92 * u, .size = 13 * u,
-                              .k = t->dim};
+    text = (struct plot_text){
+        .x = 96 * u, .y = 92 * u, .size = 13 * u, .k = t->dim};
     bd_plot_text(c, &text, subtitle ? subtitle : "");
     return (struct plot_frame){
         .box = {96 * u, 124 * u, (float)c->w - 44 * u, (float)c->h - 84 * u},

@@ -200,8 +200,7 @@ static void draw_glyph(struct bd_canvas *c, const struct plot_text *t, float x,
     }
 }
 
-void bd_plot_text(struct bd_canvas *c, const struct plot_text *t,
-                  const char *s)
+void bd_plot_text(struct bd_canvas *c, const struct plot_text *t, const char *s)
 {
     float w = bd_plot_text_width(t->size, s), x = t->x;
 

@@ -43,14 +43,13 @@ static void layout(struct view *v, const struct plot_frame *f)
     v->comb = (struct plot_box){f->box.x0, v->box.y1 + 10 * f->u, f->box.x1,
                                 v->box.y1 + 44 * f->u};
     v->x = (struct plot_axis){v->h->lo, v->h->hi, v->box.x0, v->box.x1};
-    v->y = (struct plot_axis){0.0, tallest(v->h) * 1.04, v->box.y1,
-                              v->box.y0};
+    v->y = (struct plot_axis){0.0, tallest(v->h) * 1.04, v->box.y1, v->box.y0};
 }
 
 static void axes(const struct view *v)
 {
-    struct plot_ticks k = {.axis = &v->y, .box = v->box, .u = v->u,
-                           .vertical = true};
+    struct plot_ticks k = {
+        .axis = &v->y, .box = v->box, .u = v->u, .vertical = true};
     struct plot_text text = {.size = 13 * v->u, .k = v->t->dim};
 
     k.step = bd_plot_step(&v->y, 6, &k.first);
@@ -133,8 +132,11 @@ static void clip_line(const struct view *v, double at, bool left)
 static void legend(const struct view *v)
 {
     char text[64];
-    struct plot_text t = {.x = v->box.x1, .y = 92 * v->u, .size = 13 * v->u,
-                          .align = PLOT_RIGHT, .k = v->t->mark};
+    struct plot_text t = {.x = v->box.x1,
+                          .y = 92 * v->u,
+                          .size = 13 * v->u,
+                          .align = PLOT_RIGHT,
+                          .k = v->t->mark};
 
     if (v->h->nlevels == 0)
         return;

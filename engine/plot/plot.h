@@ -9,8 +9,7 @@ struct bd_canvas {
     int w, h;
     uint8_t *rgb; /* [h][w][3], owned */
 };
-bd_status bd_canvas_init(struct bd_canvas *c, int w, int h,
-                         struct bd_err *err);
+bd_status bd_canvas_init(struct bd_canvas *c, int w, int h, struct bd_err *err);
 void bd_canvas_done(struct bd_canvas *c);
 bd_status bd_png_write(const char *path, const struct bd_canvas *c, bool force,
                        struct bd_err *err);
@@ -31,8 +30,7 @@ struct bd_plot_hist {
     bool log_counts;
 };
 bd_status bd_plot_histogram(struct bd_canvas *c, const struct bd_plot_hist *h,
-                            const struct bd_plot_theme *t,
-                            struct bd_err *err);
+                            const struct bd_plot_theme *t, struct bd_err *err);
 /* Staircase of a grid: output against input over [lo, hi], with the levels
  * as ticks. */
 struct bd_plot_grid {
@@ -42,7 +40,6 @@ struct bd_plot_grid {
     double lo, hi;
 };
 bd_status bd_plot_staircase(struct bd_canvas *c, const struct bd_plot_grid *g,
-                            const struct bd_plot_theme *t,
-                            struct bd_err *err);
+                            const struct bd_plot_theme *t, struct bd_err *err);
 
 #endif

@@ -30,8 +30,8 @@ void bd_plot_blend(struct bd_canvas *c, int x, int y, struct plot_rgb k,
 
 enum plot_align { PLOT_LEFT, PLOT_CENTRE, PLOT_RIGHT };
 struct plot_text {
-    float x, y;  /* of the baseline */
-    float size;  /* height of a capital */
+    float x, y;   /* of the baseline */
+    float size;   /* height of a capital */
     float weight; /* of the pen, share of size; 0 = usual */
     enum plot_align align;
     struct plot_rgb k;
@@ -69,7 +69,7 @@ struct plot_ticks {
     float u;
     bool vertical; /* axis runs up the left side */
     double step, first;
-    bool powers;   /* labels are 10^v */
+    bool powers; /* labels are 10^v */
 };
 void bd_plot_ticks(struct bd_canvas *c, const struct bd_plot_theme *t,
                    const struct plot_ticks *k);

@@ -33,8 +33,8 @@ static void layout(struct view *v, const struct plot_frame *f)
 
 static void axes(const struct view *v)
 {
-    struct plot_ticks k = {.axis = &v->y, .box = v->box, .u = v->u,
-                           .vertical = true};
+    struct plot_ticks k = {
+        .axis = &v->y, .box = v->box, .u = v->u, .vertical = true};
     struct plot_text text = {.size = 13 * v->u, .k = v->t->dim};
 
     k.step = bd_plot_step(&v->y, 8, &k.first);
@@ -105,8 +105,10 @@ static void comb(const struct view *v)
 static void legend(const struct view *v)
 {
     char text[64];
-    struct plot_text t = {.x = v->box.x1 + 26 * v->u, .y = 92 * v->u,
-                          .size = 13 * v->u, .align = PLOT_RIGHT,
+    struct plot_text t = {.x = v->box.x1 + 26 * v->u,
+                          .y = 92 * v->u,
+                          .size = 13 * v->u,
+                          .align = PLOT_RIGHT,
                           .k = v->t->mark};
 
     snprintf(text, sizeof text, "%zu levels", v->g->nlevels);

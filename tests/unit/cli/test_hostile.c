@@ -62,8 +62,7 @@ static void models_cut_short(void **state)
     shot_open(&s);
     put_data();
     put_model("m.onnx", false);
-    assert_int_equal(bd_file_read(&bytes, &n, "m.onnx", 1 << 20, NULL),
-                     BD_OK);
+    assert_int_equal(bd_file_read(&bytes, &n, "m.onnx", 1 << 20, NULL), BD_OK);
     for (size_t k = 1; k < 8; k++) {
         put("cut.onnx", bytes, n * k / 8);
         refused(&s, "info cut.onnx", 2, "cut.onnx");
@@ -128,7 +127,7 @@ static void npz(void **state)
 static void data_sets(void **state)
 {
     static const char *const names[] = {"absent.bin", "empty.bin", "cut.bin",
-                                        "folder", "page.bin", "nan.npy"};
+                                        "folder",     "page.bin",  "nan.npy"};
     const float nan1[2 * 12] = {NAN};
     struct shot s;
     char args[256];
@@ -144,8 +143,8 @@ static void data_sets(void **state)
     put_npy("nan.npy", "<f4", "(2, 3, 2, 2)", nan1, sizeof nan1);
     before = entries();
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        snprintf(args, sizeof args,
-                 "eval m.onnx --preprocess raw255 --data %s", names[k]);
+        snprintf(args, sizeof args, "eval m.onnx --preprocess raw255 --data %s",
+                 names[k]);
         refused(&s, args, 2, names[k]);
         snprintf(args, sizeof args, "train mlp:12-4-3 -o t.onnx --data %s",
                  names[k]);
@@ -159,9 +158,14 @@ static void data_sets(void **state)
 static void configurations(void **state)
 {
     static const char *const bad[] = {
-        "", "{", "[]", "{\"schema\":\"bitdial.config/2\",\"layers\":[]}",
+        "",
+        "{",
+        "[]",
+        "{\"schema\":\"bitdial.config/2\",\"layers\":[]}",
         "{\"schema\":\"bitdial.config/1\",\"layers\":[{\"name\":\"nope\"}]}",
-        "{\"schema\":\"bitdial.config/1\",\"schema\":1}", "\xff\xfe{}", "null",
+        "{\"schema\":\"bitdial.config/1\",\"schema\":1}",
+        "\xff\xfe{}",
+        "null",
         "{\"schema\":\"bitdial.config/1\",\"layers\":3}"};
     struct shot s;
     char *deep;

@@ -1,9 +1,9 @@
 /* How the program talks: help, versions, suggestions, error documents. */
 #include "cli_run.h"
 
-static const char *const verbs[] = {"open", "info",   "run",  "analyze",
-                                    "levels", "eval", "export", "plot",
-                                    "train"};
+static const char *const verbs[] = {"open",    "info",   "run",
+                                    "analyze", "levels", "eval",
+                                    "export",  "plot",   "train"};
 enum { NVERBS = sizeof verbs / sizeof *verbs };
 
 /* Starts with an example and fits 80x24. */
@@ -73,16 +73,29 @@ static void suggestions(void **state)
 static void wrong_usage(void **state)
 {
     static const char *const bad[] = {
-        "info", "info a.onnx b.onnx", "levels", "levels float",
-        "levels apot:1", "levels apot:4 --signed --unsigned",
-        "levels uniform:0", "levels uniform:99", "analyze m.onnx --bits 0",
-        "analyze m.onnx --bits 8-2", "analyze m.onnx --bits", 
-        "analyze m.onnx --threads -1", "analyze m.onnx --threads=x",
-        "analyze m.onnx --json=1", "eval m.onnx --limit 0",
+        "info",
+        "info a.onnx b.onnx",
+        "levels",
+        "levels float",
+        "levels apot:1",
+        "levels apot:4 --signed --unsigned",
+        "levels uniform:0",
+        "levels uniform:99",
+        "analyze m.onnx --bits 0",
+        "analyze m.onnx --bits 8-2",
+        "analyze m.onnx --bits",
+        "analyze m.onnx --threads -1",
+        "analyze m.onnx --threads=x",
+        "analyze m.onnx --json=1",
+        "eval m.onnx --limit 0",
         "analyze m.onnx --methods binary --bits 5",
-        "analyze m.onnx --clip sideways", "plot m.onnx", "run m.onnx",
-        "plot m.onnx -o x.png --size 5", "plot m.onnx -o x.png --theme red",
-        "plot m.onnx -o x.png --what grid", "plot m.onnx -o x.png --layer q",
+        "analyze m.onnx --clip sideways",
+        "plot m.onnx",
+        "run m.onnx",
+        "plot m.onnx -o x.png --size 5",
+        "plot m.onnx -o x.png --theme red",
+        "plot m.onnx -o x.png --what grid",
+        "plot m.onnx -o x.png --layer q",
         "export m.onnx --weights uniform:1 -o c.json",
         "export m.onnx --set zzz.w=uniform:4 -o c.json",
         "open m.onnx --size 10"};
@@ -101,10 +114,9 @@ static void wrong_usage(void **state)
 
 static void error_documents(void **state)
 {
-    static const char *const bad[] = {"info --json absent.onnx",
-                                      "--json info absent.onnx",
-                                      "levels --json apot:1",
-                                      "--json", "nonsense --json"};
+    static const char *const bad[] = {
+        "info --json absent.onnx", "--json info absent.onnx",
+        "levels --json apot:1", "--json", "nonsense --json"};
     struct shot s;
 
     (void)state;
@@ -116,8 +128,7 @@ static void error_documents(void **state)
         j = document(&s, "bitdial.error/1");
         e = cJSON_GetObjectItem(j, "error");
         has_keys(e, "code message file");
-        assert_true(strlen(cJSON_GetObjectItem(e, "message")->valuestring) >
-                    5);
+        assert_true(strlen(cJSON_GetObjectItem(e, "message")->valuestring) > 5);
         if (k < 2) {
             assert_string_equal(cJSON_GetObjectItem(e, "code")->valuestring,
                                 "io");

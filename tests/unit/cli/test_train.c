@@ -118,8 +118,8 @@ static void terminate(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trains),   cmocka_unit_test(same_seed_same_bytes),
-        cmocka_unit_test(refusals), cmocka_unit_test(interrupt),
+        cmocka_unit_test(trains),    cmocka_unit_test(same_seed_same_bytes),
+        cmocka_unit_test(refusals),  cmocka_unit_test(interrupt),
         cmocka_unit_test(terminate),
     };
 

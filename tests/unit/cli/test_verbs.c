@@ -78,8 +78,7 @@ static void analyze(void **state)
     run_ok(&s, "analyze m.onnx --methods uniform,binary --bits 1-3 "
                "--grain channel --clip max --json --threads 1");
     j = document(&s, "bitdial.analyze/1");
-    r = cJSON_GetObjectItem(cJSON_GetObjectItem(j, "layers")->child,
-                            "results");
+    r = cJSON_GetObjectItem(cJSON_GetObjectItem(j, "layers")->child, "results");
     assert_int_equal(cJSON_GetArraySize(r), 3); /* uniform 2, 3; binary 1 */
     has_keys(r->child, "method bits grain clip clip_value mse psnr_db "
                        "sqnr_db cosine max_err levels_used zeros "
@@ -158,7 +157,8 @@ static void eval(void **state)
     assert_string_equal(s.out, first);
     bd_free(first);
     assert_int_equal(run(&s, "eval m.onnx --data x.npy --preprocess mnist01 "
-                             "--require 1.5"), 1);
+                             "--require 1.5"),
+                     1);
     refused(&s, "eval m.onnx", 2, "bitdial: ");
     shot_close(&s);
 }
@@ -251,11 +251,15 @@ static void run_and_compare(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(info),    cmocka_unit_test(info_counts_nan),
-        cmocka_unit_test(levels),  cmocka_unit_test(analyze),
+        cmocka_unit_test(info),
+        cmocka_unit_test(info_counts_nan),
+        cmocka_unit_test(levels),
+        cmocka_unit_test(analyze),
         cmocka_unit_test(open_without_terminal),
-        cmocka_unit_test(eval),    cmocka_unit_test(export_config),
-        cmocka_unit_test(plot),    cmocka_unit_test(run_and_compare),
+        cmocka_unit_test(eval),
+        cmocka_unit_test(export_config),
+        cmocka_unit_test(plot),
+        cmocka_unit_test(run_and_compare),
     };
 
     if (argc < 2) {

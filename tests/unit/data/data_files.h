@@ -45,8 +45,8 @@ static inline void box_put(struct box *b, const char *name, const void *data,
     assert_int_equal(fclose(f), 0);
 }
 
-static inline void box_put_gz(struct box *b, const char *name,
-                              const void *data, size_t n)
+static inline void box_put_gz(struct box *b, const char *name, const void *data,
+                              size_t n)
 {
     gzFile f = gzopen(box_path(b, name), "wb");
 
@@ -136,8 +136,8 @@ static inline void open_refused(const char *spec, bd_status code,
     bd_status st = bd_data_open(&d, spec, &err);
 
     if (st != code || !strstr(err.msg, words) || !err.file[0])
-        fail_msg("%s: status %d, '%s' (file '%s'), wanted '%s'", spec,
-                 (int)st, err.msg, err.file, words);
+        fail_msg("%s: status %d, '%s' (file '%s'), wanted '%s'", spec, (int)st,
+                 err.msg, err.file, words);
     assert_ptr_equal(d, (void *)1); /* outputs untouched */
 }
 

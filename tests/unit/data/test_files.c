@@ -96,10 +96,9 @@ static void idx(void **state)
 
 static void npy_pair(void **state)
 {
-    const uint8_t px[2][2][2][3] = {{{{1, 2, 3}, {4, 5, 6}},
-                                     {{7, 8, 9}, {10, 11, 12}}},
-                                    {{{13, 14, 15}, {16, 17, 18}},
-                                     {{19, 20, 21}, {22, 23, 24}}}};
+    const uint8_t px[2][2][2][3] = {
+        {{{1, 2, 3}, {4, 5, 6}}, {{7, 8, 9}, {10, 11, 12}}},
+        {{{13, 14, 15}, {16, 17, 18}}, {{19, 20, 21}, {22, 23, 24}}}};
     const int64_t labels[2] = {4, 0};
     uint8_t file[512];
     float x[12];
@@ -189,10 +188,13 @@ static void real(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cifar10),  cmocka_unit_test(cifar100),
-        cmocka_unit_test(idx),      cmocka_unit_test(npy_pair),
+        cmocka_unit_test(cifar10),
+        cmocka_unit_test(cifar100),
+        cmocka_unit_test(idx),
+        cmocka_unit_test(npy_pair),
         cmocka_unit_test(npy_floats_alone),
-        cmocka_unit_test(wrong_size), cmocka_unit_test(real),
+        cmocka_unit_test(wrong_size),
+        cmocka_unit_test(real),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,8 +160,7 @@ static void cuts_and_flips(void **state)
     n = fread(x, 1, sizeof x, f);
     fclose(f);
     cut_and_flip(&b, "c-images-idx3-ubyte", x, n, 64);
-    cut_and_flip(&b, "x.npy", x, npy_bytes(x, "|u1", "(2, 2, 2)", px, 8),
-                 160);
+    cut_and_flip(&b, "x.npy", x, npy_bytes(x, "|u1", "(2, 2, 2)", px, 8), 160);
     box_close(&b);
 }
 
@@ -253,7 +252,9 @@ static void folders(void **state)
 static void pngs(void **state)
 {
     uint8_t px[4 * 4 * 3] = {9}, file[1024];
-    png_image im = {.version = PNG_IMAGE_VERSION, .width = 4, .height = 4,
+    png_image im = {.version = PNG_IMAGE_VERSION,
+                    .width = 4,
+                    .height = 4,
                     .format = PNG_FORMAT_RGB};
     png_alloc_size_t n = sizeof file;
     struct box b;
@@ -279,11 +280,11 @@ static void pngs(void **state)
 
 static void jpegs(void **state)
 {
-    static const uint8_t noise[] = {0xff, 0xd8, 0xff, 0xe0, 0, 16, 'J', 'F',
-                                    'I', 'F', 0, 1, 1, 0, 0, 1, 0, 1, 0, 0,
-                                    0xff, 0xc0, 0, 17, 8, 0xff, 0xff, 0xff,
-                                    0xff, 3, 1, 0x11, 0, 2, 0x11, 1, 3, 0x11,
-                                    1, 0xff, 0xd9};
+    static const uint8_t noise[] = {
+        0xff, 0xd8, 0xff, 0xe0, 0,    16,   'J',  'F', 'I', 'F',  0,
+        1,    1,    0,    0,    1,    0,    1,    0,   0,   0xff, 0xc0,
+        0,    17,   8,    0xff, 0xff, 0xff, 0xff, 3,   1,   0x11, 0,
+        2,    0x11, 1,    3,    0x11, 1,    0xff, 0xd9};
     struct box b;
 
     (void)state;
@@ -298,11 +299,11 @@ static void jpegs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(not_files),  cmocka_unit_test(cifar),
-        cmocka_unit_test(idx_cases),  cmocka_unit_test(idx_labels),
+        cmocka_unit_test(not_files),      cmocka_unit_test(cifar),
+        cmocka_unit_test(idx_cases),      cmocka_unit_test(idx_labels),
         cmocka_unit_test(cuts_and_flips), cmocka_unit_test(gzip_bomb),
-        cmocka_unit_test(npy_cases),  cmocka_unit_test(folders),
-        cmocka_unit_test(pngs),       cmocka_unit_test(jpegs),
+        cmocka_unit_test(npy_cases),      cmocka_unit_test(folders),
+        cmocka_unit_test(pngs),           cmocka_unit_test(jpegs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,8 +14,8 @@ static void put_png(struct box *b, const char *name, int w, int h, bool grey,
                     .height = (png_uint_32)h,
                     .format = grey ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
 
-    assert_true(png_image_write_to_file(&im, box_path(b, name), 0, px, 0,
-                                        NULL));
+    assert_true(
+        png_image_write_to_file(&im, box_path(b, name), 0, px, 0, NULL));
 }
 
 static void put_jpeg(struct box *b, const char *name, int w, int h,
@@ -37,8 +37,8 @@ static void put_jpeg(struct box *b, const char *name, int w, int h,
     jpeg_set_quality(&c, 95, TRUE);
     jpeg_start_compress(&c, TRUE);
     while (c.next_scanline < c.image_height) {
-        JSAMPROW row = (JSAMPROW)(uintptr_t)(px + c.next_scanline *
-                                                      (unsigned)w * 3);
+        JSAMPROW row =
+            (JSAMPROW)(uintptr_t)(px + c.next_scanline * (unsigned)w * 3);
 
         jpeg_write_scanlines(&c, &row, 1);
     }

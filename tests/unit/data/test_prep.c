@@ -59,8 +59,12 @@ static void lists(void **state)
 static void round_trip(void **state)
 {
     static const char *const texts[] = {
-        "imagenet", "cifar10-akamaster", "caffe-bgr", "caffe-bgr,crop=227",
-        "scale=1/3,mean=.1:.2:.3,std=.7,order=bgr", "resize=10,crop=net"};
+        "imagenet",
+        "cifar10-akamaster",
+        "caffe-bgr",
+        "caffe-bgr,crop=227",
+        "scale=1/3,mean=.1:.2:.3,std=.7,order=bgr",
+        "resize=10,crop=net"};
 
     (void)state;
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
@@ -77,11 +81,25 @@ static void round_trip(void **state)
 
 static void refusals(void **state)
 {
-    static const char *const bad[] = {
-        "", "imagnet", "crop", "crop=-1", "crop=99999999", "crop=2.5",
-        "scale=1/0", "scale=", "mean=1:2", "mean=1:2:3:4", "std=0",
-        "std=1:0:1", "order=rbg", "mean=nan", "scale=inf", "crop=224,imagenet",
-        "what=3", ",", "crop==2"};
+    static const char *const bad[] = {"",
+                                      "imagnet",
+                                      "crop",
+                                      "crop=-1",
+                                      "crop=99999999",
+                                      "crop=2.5",
+                                      "scale=1/0",
+                                      "scale=",
+                                      "mean=1:2",
+                                      "mean=1:2:3:4",
+                                      "std=0",
+                                      "std=1:0:1",
+                                      "order=rbg",
+                                      "mean=nan",
+                                      "scale=inf",
+                                      "crop=224,imagenet",
+                                      "what=3",
+                                      ",",
+                                      "crop==2"};
     struct bd_prep p = {.crop = 77};
 
     (void)state;
@@ -107,8 +125,8 @@ static void suggests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(presets), cmocka_unit_test(preset_with_changes),
-        cmocka_unit_test(lists),   cmocka_unit_test(round_trip),
+        cmocka_unit_test(presets),  cmocka_unit_test(preset_with_changes),
+        cmocka_unit_test(lists),    cmocka_unit_test(round_trip),
         cmocka_unit_test(refusals), cmocka_unit_test(suggests),
     };
 

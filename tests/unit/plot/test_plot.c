@@ -109,12 +109,15 @@ static void log_counts_lift_small_bins(void **state)
 /* Drawing is clipped: any size, any text, no matter how unsuitable. */
 static void any_size(void **state)
 {
-    static const int sizes[][2] = {{1, 1},   {2, 300}, {300, 2}, {60, 40},
-                                   {97, 31}, {1200, 800}};
+    static const int sizes[][2] = {{1, 1},   {2, 300}, {300, 2},
+                                   {60, 40}, {97, 31}, {1200, 800}};
     const struct bd_plot_theme *t = bd_plot_theme_find("light");
     struct bd_plot_hist h = hist();
-    struct bd_plot_grid g = {.title = "a\x01\xff%s%n", .subtitle = NULL,
-                             .levels = levels, .nlevels = 3, .lo = -1.5,
+    struct bd_plot_grid g = {.title = "a\x01\xff%s%n",
+                             .subtitle = NULL,
+                             .levels = levels,
+                             .nlevels = 3,
+                             .lo = -1.5,
                              .hi = 1.5};
 
     (void)state;
@@ -160,8 +163,8 @@ static void refusals(void **state)
 static void staircase_passes_levels(void **state)
 {
     const struct bd_plot_theme *t = bd_plot_theme_find("light");
-    struct bd_plot_grid g = {.title = "t", .levels = levels, .nlevels = 3,
-                             .lo = -2, .hi = 2};
+    struct bd_plot_grid g = {
+        .title = "t", .levels = levels, .nlevels = 3, .lo = -2, .hi = 2};
     struct bd_canvas c;
 
     (void)state;
@@ -210,8 +213,8 @@ static void font(void **state)
     assert_int_equal(bd_canvas_init(&c, 40, 40, NULL), BD_OK);
     for (int k = 1; k < 95; k++) {
         char s[2] = {(char)(32 + k), 0};
-        struct plot_text t = {.x = 5, .y = 28, .size = 18,
-                              .k = {255, 255, 255}};
+        struct plot_text t = {
+            .x = 5, .y = 28, .size = 18, .k = {255, 255, 255}};
         int right = 0;
 
         memset(c.rgb, 0, 40 * 40 * 3);
