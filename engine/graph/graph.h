@@ -85,8 +85,7 @@ bool bd_exec_bn_stats(const struct bd_exec *e, int node, const float **mean,
 
 /* -------------------------------------------------------------- the runner
  * Images in fixed chunks of the plan's batch, chunks over the pool.  Keeps
- * activations at cut points (where one value crosses) within `memory` bytes
- * (0 = a quarter of the machine's), so that a run whose first layers are
+ * activations at cut points (where few values cross), so that a run whose first layers are
  * unchanged starts behind them; outputs are bit-identical to a full run and
  * to any thread count. */
 struct bd_runner;
@@ -96,9 +95,14 @@ struct bd_source { /* pixels already preprocessed, [n, elements of input] */
     void *arg;
     int64_t images;
 };
+struct bd_runner_opts {
+    struct bd_source src;
+    struct bd_pool *pool; /* borrowed; NULL = on the caller's thread */
+    size_t memory;        /* bytes for stored activations, 0 = a quarter of
+                             the machine's */
+};
 bd_status bd_runner_new(struct bd_runner **out, const struct bd_model *m,
-                        struct bd_pool *pool, const struct bd_source *src,
-                        size_t memory, struct bd_err *err);
+                        const struct bd_runner_opts *o, struct bd_err *err);
 void bd_runner_free(struct bd_runner *r);
 const struct bd_plan *bd_runner_plan(const struct bd_runner *r);
 int64_t bd_runner_outputs(const struct bd_runner *r); /* floats per image */

@@ -45,7 +45,7 @@ static bd_status map_axis(struct bd_octx *c, struct pad *p, int axis,
     if (mode == 4)
         return bd_graph_fail(c, BD_EUNSUPPORTED, "unknown mode");
     for (int k = 0; k < 2; k++)
-        if (ends[k] < -n || ends[k] > (int64_t)1 << 31)
+        if (ends[k] < -n || ends[k] > (int64_t)1 << 24)
             return BD_BAD(c, "pads %lld", (long long)ends[k]);
     int64_t total = n + ends[0] + ends[1];
     if (total < 0)

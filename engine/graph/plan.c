@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* More than this is not folded: a constant nobody stored. */
-#define FOLD_MOST ((int64_t)1 << 28)
+#define FOLD_MOST ((int64_t)1 << 26)
 
 static const struct bd_tensor *bound(const struct bd_plan_opts *o, int value)
 {

@@ -132,24 +132,23 @@ static bd_status open_cache(struct bd_runner *r, size_t memory,
 }
 
 bd_status bd_runner_new(struct bd_runner **out, const struct bd_model *m,
-                        struct bd_pool *pool, const struct bd_source *src,
-                        size_t memory, struct bd_err *err)
+                        const struct bd_runner_opts *o, struct bd_err *err)
 {
     struct bd_runner *r = bd_calloc(1, sizeof *r);
     if (!r)
         return bd_fail(err, BD_ENOMEM, "out of memory");
-    r->pool = pool;
-    r->src = *src;
+    r->pool = o->pool;
+    r->src = o->src;
     bd_status s = choose_plan(r, m, err);
     if (s == BD_OK) {
         r->batch = r->plan->batch;
-        r->chunks = (src->images + r->batch - 1) / r->batch;
+        r->chunks = (o->src.images + r->batch - 1) / r->batch;
         s = check_ends(r, m, err);
     }
     if (s == BD_OK)
         s = open_workers(r, err);
     if (s == BD_OK)
-        s = open_cache(r, memory, err);
+        s = open_cache(r, o->memory, err);
     if (s != BD_OK) {
         bd_runner_free(r);
         return s;

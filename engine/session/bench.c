@@ -28,9 +28,10 @@ static bd_status open_runner(struct bd_runner **out,
 {
     if (bd_pixels_new(p.pixels, o, p.data, p.first, p.images) != BD_OK)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    struct bd_source src = {.fetch = bd_pixels_fetch, .arg = *p.pixels,
-                            .images = p.images};
-    return bd_runner_new(out, o->m, o->pool, &src, o->memory, err);
+    struct bd_runner_opts opts = {
+        .src = {bd_pixels_fetch, *p.pixels, p.images},
+        .pool = o->pool, .memory = o->memory};
+    return bd_runner_new(out, o->m, &opts, err);
 }
 
 static bd_status open_labels(struct bd_bench *b, struct bd_err *err)

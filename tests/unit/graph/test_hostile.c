@@ -86,7 +86,7 @@ static struct bd_tensor tensor(struct bd_rng *r, struct bd_arena *a)
     t.i = bd_arena_alloc(a, n + 1, sizeof *t.i);
     for (size_t k = 0; k < n; k++)
         t.i[k] = t.type == BD_BOOL ? (int64_t)bd_rng_below(r, 2)
-                 : t.type == BD_U8 ? (int64_t)bd_rng_below(r, 256)
+                 : t.type == BD_U8 ? (int64_t)bd_rng_below(r, 6)
                                    : number(r);
     return t;
 }

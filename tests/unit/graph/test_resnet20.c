@@ -119,7 +119,8 @@ static void agrees_with_reference(void **state)
         skip();
     struct bd_runner_run run = {.q = w->q};
     int64_t t0 = bd_now_ns();
-    if (bd_runner_new(&r, w->m, NULL, &w->src, 0, &err) != BD_OK ||
+    struct bd_runner_opts o = {w->src, NULL, 0};
+    if (bd_runner_new(&r, w->m, &o, &err) != BD_OK ||
         bd_runner_run(r, &run, out, NULL, &err) != BD_OK)
         fail_msg("%s", err.msg);
     print_message("%d images in %.2f s, %lld at a time\n", IMAGES,
@@ -149,8 +150,8 @@ static void same_bytes(void **state)
         struct bd_pool *pool = NULL;
         struct bd_runner *r = NULL;
         assert_int_equal(bd_pool_new(&pool, threads, &err), BD_OK);
-        assert_int_equal(bd_runner_new(&r, w->m, pool, &w->src, 0, &err),
-                         BD_OK);
+        struct bd_runner_opts o = {w->src, pool, 0};
+        assert_int_equal(bd_runner_new(&r, w->m, &o, &err), BD_OK);
         struct bd_runner_run run = {.q = w->q, .images = 100};
         float *out = threads == 1 ? one : two;
         assert_int_equal(bd_runner_run(r, &run, out, NULL, &err), BD_OK);

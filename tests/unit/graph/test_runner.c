@@ -86,8 +86,8 @@ static struct bd_runner *open_runner(const struct world *w, bool pool,
 {
     struct bd_runner *r = NULL;
     struct bd_err err = {0};
-    if (bd_runner_new(&r, w->m, pool ? w->pool : NULL, &w->src, memory,
-                      &err) != BD_OK)
+    struct bd_runner_opts o = {w->src, pool ? w->pool : NULL, memory};
+    if (bd_runner_new(&r, w->m, &o, &err) != BD_OK)
         fail_msg("%s", err.msg);
     return r;
 }
@@ -288,9 +288,9 @@ static void mistakes_are_told(void **state)
     run = (struct bd_runner_run){.first = -1};
     assert_int_equal(bd_runner_run(r, &run, out, NULL, NULL), BD_EINVALID);
     bd_runner_free(r);
-    struct bd_source bad = {broken, NULL, IMAGES};
+    struct bd_runner_opts bad = {{broken, NULL, IMAGES}, w->pool, 0};
     err = (struct bd_err){0};
-    assert_int_equal(bd_runner_new(&r, w->m, w->pool, &bad, 0, &err), BD_OK);
+    assert_int_equal(bd_runner_new(&r, w->m, &bad, &err), BD_OK);
     run = (struct bd_runner_run){0};
     assert_int_equal(bd_runner_run(r, &run, out, NULL, &err), BD_EFORMAT);
     assert_non_null(strstr(err.msg, "is torn"));
