@@ -85,9 +85,9 @@ bool bd_exec_bn_stats(const struct bd_exec *e, int node, const float **mean,
 
 /* -------------------------------------------------------------- the runner
  * Images in fixed chunks of the plan's batch, chunks over the pool.  Keeps
- * activations at cut points (where few values cross), so that a run whose first layers are
- * unchanged starts behind them; outputs are bit-identical to a full run and
- * to any thread count. */
+ * activations at cut points (where few values cross), so that a run whose
+ * first layers are unchanged starts behind them; outputs are bit-identical
+ * to a full run and to any thread count. */
 struct bd_runner;
 struct bd_source { /* pixels already preprocessed, [n, elements of input] */
     bd_status (*fetch)(void *arg, int64_t first, int64_t n, float *dst,
