@@ -92,7 +92,7 @@ const struct cli_verb *const *bd_cli_verbs(void); /* NULL-ended */
 int bd_cli_run(struct cli *c, int (*run)(struct cli *c));
 extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
     bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export, bd_verb_plot,
-    bd_verb_train;
+    bd_verb_train, bd_verb_completion;
 
 /* ------------------------------------------------------------------ options */
 extern const struct cli_option bd_cli_common[], bd_cli_output[], bd_cli_model[],

@@ -6,9 +6,17 @@
 #include <string.h>
 
 static const struct cli_verb *const verbs[] = {
-    &bd_verb_open,   &bd_verb_info, &bd_verb_run,    &bd_verb_analyze,
-    &bd_verb_levels, &bd_verb_eval, &bd_verb_export, &bd_verb_plot,
-    &bd_verb_train,  NULL,
+    &bd_verb_open,
+    &bd_verb_info,
+    &bd_verb_run,
+    &bd_verb_analyze,
+    &bd_verb_levels,
+    &bd_verb_eval,
+    &bd_verb_export,
+    &bd_verb_plot,
+    &bd_verb_train,
+    &bd_verb_completion,
+    NULL,
 };
 
 const struct cli_verb *const *bd_cli_verbs(void)

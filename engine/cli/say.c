@@ -89,7 +89,7 @@ void bd_cli_usage(bool to_stderr)
           "usage: bitdial VERB [OPTIONS] FILES\n",
           f);
     for (const struct cli_verb *const *v = bd_cli_verbs(); *v; v++)
-        fprintf(f, "  %-9s %s\n", (*v)->name, (*v)->summary);
+        fprintf(f, "  %-10s %s\n", (*v)->name, (*v)->summary);
     fputs("A bare MODEL opens it.  bitdial VERB --help tells more.\n", f);
 }
 

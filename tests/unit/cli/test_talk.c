@@ -1,9 +1,9 @@
 /* How the program talks: help, versions, suggestions, error documents. */
 #include "cli_run.h"
 
-static const char *const verbs[] = {"open",    "info",   "run",
-                                    "analyze", "levels", "eval",
-                                    "export",  "plot",   "train"};
+static const char *const verbs[] = {"open",   "info",      "run",    "analyze",
+                                    "levels", "eval",      "export", "plot",
+                                    "train",  "completion"};
 enum { NVERBS = sizeof verbs / sizeof *verbs };
 
 /* Starts with an example and fits 80x24. */
@@ -174,6 +174,32 @@ static void file_names_are_shown_safely(void **state)
     shot_close(&s);
 }
 
+/* The script that shells load says what the parser takes. */
+static void completion(void **state)
+{
+    struct shot s;
+
+    (void)state;
+    shot_open(&s);
+    run_ok(&s, "completion bash");
+    put("c.sh", s.out, strlen(s.out));
+    static const char script[] =
+        ". ./c.sh\n"
+        "COMP_WORDS=(bitdial an); COMP_CWORD=1; _bitdial\n"
+        "echo ${COMPREPLY[@]}\n"
+        "COMP_WORDS=(bitdial eval m.onnx --pre); COMP_CWORD=3; _bitdial\n"
+        "echo ${COMPREPLY[@]}\n";
+    put("t.sh", script, sizeof script - 1);
+    assert_int_equal(system("bash t.sh > t.txt"), 0);
+    bd_free(s.out);
+    s.out = slurp("t.txt");
+    assert_string_equal(s.out, "analyze\n--preprocess\n");
+    run_ok(&s, "completion fish");
+    assert_non_null(strstr(s.out, "-l keep-edges -r"));
+    refused(&s, "completion tcsh", 2, "bash, zsh and fish");
+    shot_close(&s);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +210,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(error_documents),
         cmocka_unit_test(parsing),
         cmocka_unit_test(file_names_are_shown_safely),
+        cmocka_unit_test(completion),
     };
 
     if (argc < 2) {
