@@ -34,6 +34,30 @@ static void test_decibels(void **state)
     assert_true(bd_sqnr_db(0, 0) == INFINITY);
 }
 
+/* The reference's own figures, infinities included. */
+static void test_reference_decibels(void **state)
+{
+    cJSON *doc = ref_load("apot_quant.json");
+    const cJSON *c;
+    int n = 0;
+
+    (void)state;
+    cJSON_ArrayForEach(c, ref_get(doc, "rcf"))
+    {
+        double mse = ref_get_num(c, "mse"), power = 0, x[64];
+        size_t m = ref_array(x, 64, ref_get(c, "x"));
+
+        for (size_t i = 0; i < m; i++)
+            power += x[i] * x[i] / (double)m;
+        REF_CLOSE(bd_psnr_db(ref_get_num(c, "peak_maxabs"), mse),
+                  ref_get_num(c, "psnr_db"), 1e-12);
+        REF_NEAR(bd_sqnr_db(power, mse), ref_get_num(c, "sqnr_db"), 1e-9);
+        n++;
+    }
+    assert_int_equal(n, 126);
+    cJSON_Delete(doc);
+}
+
 /* Wilson's interval: values from the closed formula worked out apart. */
 static void test_wilson(void **state)
 {
@@ -253,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decibels),
+        cmocka_unit_test(test_reference_decibels),
         cmocka_unit_test(test_wilson),
         cmocka_unit_test(test_error_by_hand),
         cmocka_unit_test(test_error_none),

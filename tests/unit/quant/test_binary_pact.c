@@ -220,6 +220,28 @@ static void test_pact(void **state)
     cJSON_Delete(doc);
 }
 
+/* The fixed range is PACT with the clip frozen at 2^k - 1. */
+static void check_fixed_gradient(const cJSON *c, const double *x, size_t n)
+{
+    int k = (int)ref_get_num(c, "k");
+    struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find("pact")),
+                          .bits = k,
+                          .clip = (1 << k) - 1,
+                          .sigma = 1};
+    double g[MAX], want[MAX];
+    float f[MAX], gf[MAX], gx[MAX];
+
+    ref_array(g, MAX, ref_get(c, "g"));
+    ref_array(want, MAX, ref_get(c, "grad_x"));
+    for (size_t i = 0; i < n; i++) {
+        f[i] = (float)x[i];
+        gf[i] = (float)g[i];
+    }
+    p.q->grad(gx, gf, f, n, &p);
+    for (size_t i = 0; i < n; i++)
+        assert_true(gx[i] == (float)want[i]);
+}
+
 static void test_pact_variants(void **state)
 {
     cJSON *doc = ref_load("binary_pact.json");
@@ -231,6 +253,7 @@ static void test_pact_variants(void **state)
     {
         size_t n = ref_array(x, MAX, ref_get(c, "x"));
 
+        check_fixed_gradient(c, x, n);
         ref_array(y, MAX, ref_get(c, "y"));
         for (size_t i = 0; i < n; i++)
             assert_true((double)bd_pact_fixed(
