@@ -44,6 +44,7 @@ static bool is_help(int argc, char **argv)
            !bd_file_exists(argv[1]);
 }
 
+/* Of a verb when one follows. */
 static int general_help(int argc, char **argv)
 {
     const struct cli_verb *v = argc > 2 ? bd_cli_verb_find(argv[2]) : NULL;

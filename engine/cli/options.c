@@ -64,6 +64,7 @@ const struct cli_option bd_cli_config[] = {
 
 /* ------------------------------------------------------------ looking up */
 
+/* word[0..n) as --name or -n. */
 static bool matches(const struct cli_option *o, const char *word, size_t n)
 {
     if (word[1] != '-')
@@ -91,6 +92,7 @@ static size_t name_length(const char *word)
     return eq ? (size_t)(eq - word) : strlen(word);
 }
 
+/* A lone "-" is standard input, not an option. */
 static bool is_option(const char *word)
 {
     return word[0] == '-' && word[1] != '\0';
@@ -135,6 +137,8 @@ static int first_word(int argc, char **argv)
     return argc;
 }
 
+/* A first word that is no verb: a mistyped verb or a model?  A dot, a slash
+ * or existence speak for a model. */
 static bool looks_like_file(const char *word)
 {
     return strchr(word, '.') || strchr(word, '/') || bd_file_exists(word) ||
@@ -189,6 +193,7 @@ static bd_status unknown_option(struct cli *c, const char *word)
 
 /* --------------------------------------------------------------- storing */
 
+/* What was given, and what would do. */
 static bd_status bad_value(struct cli *c, const struct cli_option *o,
                            const char *value)
 {
@@ -212,6 +217,7 @@ static void *field(struct cli *c, const struct cli_option *o)
     return (char *)&c->a + o->at;
 }
 
+/* Texts are borrowed from argv, which outlives everything here. */
 static bd_status store(struct cli *c, const struct cli_option *o,
                        const char *value)
 {
@@ -275,6 +281,7 @@ static bd_status take_file(struct cli *c, const char *word)
     return BD_OK;
 }
 
+/* The verb and where it stands; a file alone means `open`. */
 static bd_status pick_verb(struct cli *c, int *at, int argc, char **argv)
 {
     int first = first_word(argc, argv);
@@ -340,6 +347,7 @@ struct bd_session_opts bd_cli_session_opts(const struct cli_args *a)
     };
 }
 
+/* "4" or "2-8"; widths named twice count once. */
 static bool add_range(struct cli_widths *w, char *part)
 {
     char *dash = strchr(part, '-');

@@ -95,6 +95,8 @@ void bd_cli_usage(bool to_stderr)
 
 /* --------------------------------------------------------------- failing */
 
+/* 128 + n when a signal asked us to stop, 1 for what was understood but could
+ * not be had, 2 for what we refuse. */
 static int status_of(struct cli *c)
 {
     int sig = atomic_load(&c->watch.signal);
@@ -113,6 +115,7 @@ void bd_cli_schema(struct bd_json *j, const char *schema)
     bd_json_str(j, "schema", schema);
 }
 
+/* The same sentence as a document; a file that is not known is null. */
 static void fail_json(const struct cli *c)
 {
     struct bd_json j;
@@ -163,6 +166,7 @@ void bd_cli_note(const char *fmt, ...)
 
 /* --------------------------------------------------------------- results */
 
+/* A full disk behind a redirection must not look like success. */
 static int put(struct cli *c, const char *s, size_t n)
 {
     errno = 0;

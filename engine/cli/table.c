@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A failed allocation is remembered and reported once, at the end. */
 static void keep(struct cli_table *t, const char *text)
 {
     void *p = t->cell;
@@ -49,6 +50,7 @@ void bd_cli_table_name(struct cli_table *t, const char *name, size_t cells)
     keep(t, bd_text_show(show, sizeof show, name, cells));
 }
 
+/* Infinite means that nothing was lost. */
 void bd_cli_db(struct cli_table *t, double db)
 {
     if (isnan(db))
@@ -70,6 +72,7 @@ static int cells_of(const char *s)
     return n;
 }
 
+/* Of each column, over all rows. */
 static void widths(int *w, const struct cli_table *t)
 {
     for (size_t i = 0; i < t->n; i++) {

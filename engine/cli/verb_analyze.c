@@ -108,6 +108,8 @@ static bd_status parse_plan(struct plan *p, const struct cli_args *a,
     return st;
 }
 
+/* A width outside a method's range is left out, not refused: lists of widths
+ * are meant for several methods. */
 static bool legal(int method, int bits)
 {
     const struct bd_quantizer *q = bd_quantizer_at(method);
@@ -115,6 +117,7 @@ static bool legal(int method, int bits)
     return bits >= q->min_bits && bits <= q->max_bits;
 }
 
+/* Per layer; the same for all. */
 static size_t count_points(const struct plan *p)
 {
     size_t n = 0;
@@ -154,6 +157,7 @@ static bd_status analyze_layer(struct analysis *an, const struct plan *p,
     return BD_OK;
 }
 
+/* Layer after layer, so that the order of the output never varies. */
 static bd_status compute(struct analysis *an, const struct plan *p,
                          struct cli *c)
 {
@@ -269,6 +273,7 @@ static void text_block(struct bd_str *s, const struct analysis *an, size_t from,
     bd_cli_table_out(s, &t);
 }
 
+/* Blocks are runs of points that share a method. */
 static int out_text(struct cli *c, const struct analysis *an)
 {
     struct bd_str s = {0};

@@ -28,6 +28,7 @@ struct eval {
     double seconds;
 };
 
+/* The session says itself why accuracy cannot be had, when it cannot. */
 static bd_status compute(struct eval *e, struct cli *c)
 {
     size_t n = bd_session_model(e->s)->nlayers;
@@ -71,6 +72,7 @@ static void json_layers(struct bd_json *j, const struct eval *e)
     bd_json_arr_end(j);
 }
 
+/* Both networks, calibration and layer errors included: what one waits for. */
 static double rate(const struct eval *e)
 {
     return e->seconds > 0.0 ? (double)e->q.images / e->seconds : NAN;
@@ -159,6 +161,7 @@ static void text_layers(struct bd_str *s, const struct eval *e)
     bd_cli_table_out(s, &t);
 }
 
+/* --require speaks after the result, so that the number is seen. */
 static int out(struct cli *c, const struct eval *e)
 {
     struct bd_str s = {0};

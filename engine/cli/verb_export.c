@@ -38,6 +38,7 @@ static int say(struct cli *c, const char *path)
     return bd_cli_json_out(c, &j);
 }
 
+/* What can be refused without opening the model. */
 static bd_status check(struct cli *c)
 {
     static const char *const formats[] = {"json", NULL};

@@ -41,6 +41,7 @@ static bd_status load(struct info *f, const struct cli_args *a,
     return BD_OK;
 }
 
+/* All of them take NULL. */
 static void unload(struct info *f)
 {
     bd_str_done(&f->missing);
@@ -67,6 +68,7 @@ struct row { /* one layer, gathered */
     int64_t params, macs; /* -1 = not known */
 };
 
+/* Statistics leave out what is not finite and count it instead. */
 static struct row row_of(const struct info *f, size_t i)
 {
     struct row r = {.l = &f->m->layer[i], .macs = -1};
@@ -85,6 +87,7 @@ static struct row row_of(const struct info *f, size_t i)
     return r;
 }
 
+/* -1 when the network cannot be planned. */
 static int64_t total_macs(const struct info *f)
 {
     int64_t sum = 0;
@@ -186,6 +189,7 @@ static void json_values(struct bd_json *j, const struct info *f,
     bd_json_arr_end(j);
 }
 
+/* Words between blanks as a list of texts. */
 static void json_words(struct bd_json *j, const char *key, const char *words)
 {
     char word[256];
@@ -256,6 +260,7 @@ static void text_values(struct bd_str *s, const struct info *f,
     }
 }
 
+/* A dash for layers that learned no clip. */
 static void clip_cell(struct cli_table *t, float clip)
 {
     if (isnan(clip))
@@ -264,6 +269,7 @@ static void clip_cell(struct cli_table *t, float clip)
         bd_cli_table_put(t, "%.4g", (double)clip);
 }
 
+/* The two columns appear only for checkpoints that learned their clips. */
 static bool any_learned(const struct bd_model *m)
 {
     for (size_t i = 0; i < m->nlayers; i++) {
@@ -340,6 +346,7 @@ static int out_text(struct cli *c, const struct info *f)
     return bd_cli_text_out(c, &s);
 }
 
+/* On standard error, after the table: it is talk, not data. */
 static void warn(const struct info *f)
 {
     for (size_t i = 0; i < f->m->nwarnings; i++)

@@ -44,6 +44,7 @@ static bd_status fit(struct bd_qparam *p, struct cli *c)
     return p->q->fit(p, NULL, 0, &c->err);
 }
 
+/* One level per line, for plotting programs; or the document. */
 static int out(struct cli *c, const double *levels, size_t n,
                const struct bd_qparam *p)
 {

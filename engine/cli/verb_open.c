@@ -29,6 +29,7 @@ static const struct cli_option *const options[] = {
     bd_cli_model, bd_cli_data, bd_cli_config, own, bd_cli_common, NULL,
 };
 
+/* Shared with plot; both draw on a surface of so many columns and rows. */
 bool bd_cli_size(int *w, int *h, const char *text, struct bd_err *err)
 {
     char tail, show[96];
@@ -41,6 +42,7 @@ bool bd_cli_size(int *w, int *h, const char *text, struct bd_err *err)
     return false;
 }
 
+/* Nothing is opened here: the interface shows its own progress. */
 static int run(struct cli *c)
 {
     const struct cli_args *a = &c->a;

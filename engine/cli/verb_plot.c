@@ -48,6 +48,7 @@ struct plot {
 
 /* ------------------------------------------------------------- gathering */
 
+/* By name; the first thousand names are searched for a near one. */
 static bd_status pick_layer(struct plot *p, struct bd_err *err)
 {
     const struct bd_model *m = bd_session_model(p->s);
@@ -118,6 +119,7 @@ static bd_status fit_grid(struct plot *p, struct bd_err *err)
     return BD_OK;
 }
 
+/* Names come from the file, so they pass through bd_text_show. */
 static void write_titles(struct plot *p)
 {
     const struct bd_model *m = bd_session_model(p->s);
@@ -137,6 +139,7 @@ static void write_titles(struct plot *p)
 
 /* --------------------------------------------------------------- drawing */
 
+/* Symmetric around zero, so that skew is seen as skew. */
 static bd_status draw_histogram(struct bd_canvas *canvas, struct plot *p,
                                 struct bd_err *err)
 {
@@ -166,6 +169,7 @@ static bd_status draw_histogram(struct bd_canvas *canvas, struct plot *p,
     return bd_plot_histogram(canvas, &h, p->theme, err);
 }
 
+/* A little beyond the outer levels, to show the clipping. */
 static bd_status draw_grid(struct bd_canvas *canvas, struct plot *p,
                            struct bd_err *err)
 {

@@ -62,11 +62,13 @@ static bool find_tensor(char *out, size_t cap, const char *dir,
 
 /* ---------------------------------------------------------------- inputs */
 
+/* Real against whole numbers; widths within a kind convert without loss. */
 static bool same_kind(enum bd_dtype a, enum bd_dtype b)
 {
     return bd_dtype_is_real(a) == bd_dtype_is_real(b);
 }
 
+/* Open dimensions of the network take any extent. */
 static bd_status check_input(const struct bd_value *v,
                              const struct bd_tensor *t, struct bd_err *err)
 {
@@ -88,6 +90,7 @@ static bd_status check_input(const struct bd_value *v,
     return BD_OK;
 }
 
+/* Input k of the network from file number k. */
 static bd_status bind(struct run *r, size_t k, struct bd_err *err)
 {
     const struct bd_value *v = &r->m->value[r->m->input[k]];
@@ -141,6 +144,7 @@ static bd_status prepare(struct run *r, struct bd_err *err)
 
 /* ------------------------------------------------------------- comparing */
 
+/* Output k as the executor left it. */
 static const struct bd_tensor *result(const struct run *r, size_t k)
 {
     return bd_exec_value(r->exec, r->m->output[k]);
@@ -182,6 +186,7 @@ static void compare_one(struct verdict *v, double a, double b,
         v->equal = false;
 }
 
+/* Shape and type must agree before values are looked at. */
 static void compare(struct verdict *v, const struct bd_tensor *got,
                     const struct bd_tensor *want, const struct run *r)
 {
@@ -244,6 +249,7 @@ static void npy_header(struct bd_str *s, const struct bd_tensor *t)
     bd_str_put(s, head, (size_t)n);
 }
 
+/* As .npy: float32 for real results, int64 for whole numbers. */
 static bd_status write_one(struct run *r, size_t k, struct bd_err *err)
 {
     const struct bd_tensor *t = result(r, k);
@@ -364,6 +370,7 @@ static bd_status execute(struct run *r)
     return st;
 }
 
+/* 1 when anything differs, whatever way the result was printed. */
 static int finish(struct run *r)
 {
     int rc = r->c->a.json ? out_json(r) : out_text(r);

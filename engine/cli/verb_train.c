@@ -80,6 +80,7 @@ static bd_status open_data(struct train *t, struct bd_err *err)
     return st;
 }
 
+/* What the pictures' shape suggests; the sidecar records what was used. */
 static const char *usual_prep(const int64_t dim[3])
 {
     if (dim[0] == 1)
@@ -87,6 +88,7 @@ static const char *usual_prep(const int64_t dim[3])
     return dim[1] == 32 && dim[2] == 32 ? "cifar10" : "imagenet";
 }
 
+/* An existing file is a network to go on from, any other word a name. */
 static bd_status make_model(struct train *t, struct bd_err *err)
 {
     const struct cli_args *a = &t->c->a;
@@ -160,6 +162,7 @@ static bd_status make_trainer(struct train *t, struct bd_err *err)
 
 /* ---------------------------------------------------------------- epochs */
 
+/* At once, not at the end: training takes minutes and is watched. */
 static bd_status say_epoch(struct train *t, const struct bd_epoch *e)
 {
     struct bd_json j = {0}; /* one line */
@@ -219,6 +222,8 @@ static void json_triple(struct bd_json *j, const char *key, const double v[3])
     bd_json_arr_end(j);
 }
 
+/* The test part is named as the data: what the file is opened with is what
+ * it should be measured on. */
 static void sidecar(struct bd_json *j, const struct train *t)
 {
     bool glyphs = strcmp(t->data_spec, "synth:glyphs/train") == 0;
@@ -240,6 +245,8 @@ static void sidecar(struct bd_json *j, const struct train *t)
     bd_json_obj_end(j);
 }
 
+/* Network first.  Should the sidecar fail, the network is whole and opens with
+ * options. */
 static bd_status write_model(struct train *t, struct bd_err *err)
 {
     struct bd_str onnx = {0};

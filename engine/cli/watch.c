@@ -40,6 +40,8 @@ static void pass_on(int sig, siginfo_t *info, void *context)
     kill(getpid(), sig);
 }
 
+/* Signals our parent told us to ignore stay ignored: polite() leaves them
+ * out. */
 static void install(struct cli_watch *w)
 {
     struct sigaction act = {.sa_flags = SA_SIGINFO | SA_RESTART};
@@ -56,6 +58,7 @@ static void install(struct cli_watch *w)
     }
 }
 
+/* As found: the interface may start next. */
 static void uninstall(const struct cli_watch *w)
 {
     for (int k = 0; k < CLI_SIGNALS; k++)
@@ -103,6 +106,7 @@ static void take_signal(struct cli_watch *w, int sig)
     raise(sig);
 }
 
+/* Until told to stop; wakes for signals at once, for progress by the clock. */
 static void *watch(void *arg)
 {
     struct cli_watch *w = arg;

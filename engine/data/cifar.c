@@ -5,6 +5,7 @@
 
 enum { PIXELS = 3072, REC10 = 1 + PIXELS, REC100 = 2 + PIXELS };
 
+/* Number of the first record with a label of `limit` or more, or the count. */
 static size_t bad_label(const struct bd_file *f, size_t record, size_t at,
                         unsigned limit)
 {
@@ -17,6 +18,8 @@ static size_t bad_label(const struct bd_file *f, size_t record, size_t at,
     return n;
 }
 
+/* Both label bytes of every record in range: enough to tell the two formats
+ * apart when the size fits both. */
 static bool is_cifar100(const struct bd_file *f)
 {
     return f->size % REC100 == 0 &&

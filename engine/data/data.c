@@ -12,6 +12,7 @@ static const struct data_kind *const kinds[] = {
     &bd_data_npz,    &bd_data_cifar,
 };
 
+/* The first row that knows the input by its content. */
 static const struct data_kind *find_kind(const struct data_input *in)
 {
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
@@ -45,6 +46,7 @@ bd_status bd_data_set_label(struct bd_data *d, int64_t i, int64_t label,
     return BD_OK;
 }
 
+/* What follows the last slash; a path that ends in one has no such part. */
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -52,6 +54,8 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
+/* Slashes at the end of a folder's name are dropped, so that messages and the
+ * provenance of exported documents call it by its last part. */
 static void remember_name(struct bd_data *d, const char *spec)
 {
     size_t n = strlen(spec);
@@ -65,6 +69,8 @@ static void remember_name(struct bd_data *d, const char *spec)
     d->name = base_name(d->path);
 }
 
+/* Folders are not mapped and synthetic sets have no file; all others are seen
+ * as bytes from here on, whatever they are called. */
 static bd_status open_input(struct data_input *in, const char *spec,
                             struct bd_err *err)
 {
@@ -77,6 +83,8 @@ static bd_status open_input(struct data_input *in, const char *spec,
     return bd_file_map(&in->file, spec, err);
 }
 
+/* Nobody knows these bytes.  The likeliest reason, a CIFAR file cut short, is
+ * in the sentence. */
 static bd_status refuse(const struct data_input *in, struct bd_err *err)
 {
     if (strncmp(in->spec, "synth:", 6) == 0)
@@ -183,6 +191,7 @@ static int square_side(size_t want, int c)
     return 0;
 }
 
+/* Resize and crop, in that order, as every training pipeline has it. */
 static bd_status fit_size(struct data_picture *p, const struct bd_prep *prep,
                           size_t want, struct bd_err *err)
 {
@@ -218,6 +227,8 @@ static bd_status fit_channels(struct data_picture *p, size_t want,
     return BD_OK;
 }
 
+/* Scale, mean, deviation and order of channels.  In double and rounded once:
+ * the same number whatever the compiler makes of the expression. */
 static void finish(float *dst, const struct data_picture *p,
                    const struct bd_prep *prep)
 {

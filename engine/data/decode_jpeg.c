@@ -25,6 +25,7 @@ bool bd_jpeg_is(const struct bd_file *f)
            f->data[2] == 0xff;
 }
 
+/* libjpeg must not return from here. */
 static void on_error(j_common_ptr c)
 {
     struct jpeg_job *j = (struct jpeg_job *)(void *)c->err;
@@ -33,6 +34,7 @@ static void on_error(j_common_ptr c)
     longjmp(j->back, 1);
 }
 
+/* Our own refusals leave by the same door as the library's. */
 static void give_up(j_decompress_ptr c, const char *why)
 {
     struct jpeg_job *j = (struct jpeg_job *)(void *)c->err;
@@ -48,6 +50,7 @@ static void on_message(j_common_ptr c, int level)
         on_error(c);
 }
 
+/* A small file may ask for endless passes over a large picture. */
 static void on_progress(j_common_ptr c)
 {
     j_decompress_ptr d = (j_decompress_ptr)(void *)c;
@@ -56,6 +59,8 @@ static void on_progress(j_common_ptr c)
         give_up(d, "more than 100 scans");
 }
 
+/* The slow integer transform: the fast one differs by a few grey levels from
+ * what training pipelines decode. */
 static void read_header(j_decompress_ptr c, const struct bd_file *f)
 {
     jpeg_mem_src(c, f->data, (unsigned long)f->size);

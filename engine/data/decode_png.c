@@ -25,6 +25,7 @@ bool bd_png_is(const struct bd_file *f)
     return f->size >= 8 && memcmp(f->data, "\x89PNG\r\n\x1a\n", 8) == 0;
 }
 
+/* libpng must not return from here; the sentence is kept for the caller. */
 static void on_error(png_structp png, png_const_charp msg)
 {
     struct png_job *j = png_get_error_ptr(png);
@@ -33,12 +34,14 @@ static void on_error(png_structp png, png_const_charp msg)
     longjmp(j->back, 1);
 }
 
+/* Warnings are about ancillary data that does not reach the pixels. */
 static void on_warning(png_structp png, png_const_charp msg)
 {
     (void)png;
     (void)msg;
 }
 
+/* The one place that hands out bytes, through the checked cursor. */
 static void on_read(png_structp png, png_bytep dst, size_t n)
 {
     struct png_job *j = png_get_io_ptr(png);
@@ -49,6 +52,7 @@ static void on_read(png_structp png, png_bytep dst, size_t n)
     memcpy(dst, p, n);
 }
 
+/* Limits first, then the conversions that make any PNG 8-bit RGB. */
 static void read_header(png_structp png, png_infop info, struct png_job *j)
 {
     png_set_user_limits(png, BD_MAX_PICTURE_SIDE, BD_MAX_PICTURE_SIDE);

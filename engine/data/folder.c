@@ -20,6 +20,8 @@ struct folder {
     size_t label_cap;
 };
 
+/* Appends one picture.  The two arrays grow apart, so each keeps its own
+ * capacity; on failure what was there stays. */
 static bd_status add(struct bd_data *d, const char *file, int label,
                      struct bd_err *err)
 {
@@ -89,6 +91,7 @@ static bd_status csv_line(struct bd_data *d, char *line, int64_t number,
     return add(d, line, (int)label, err);
 }
 
+/* The whole list at once; blank lines and CR LF are fine. */
 static bd_status read_csv(struct bd_data *d, const char *path,
                           struct bd_err *err)
 {
@@ -116,6 +119,7 @@ static bd_status read_csv(struct bd_data *d, const char *path,
 
 /* ----------------------------------------------------------- sub-folders */
 
+/* The name only chooses what to list; content decides how to decode. */
 static bool is_picture_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
@@ -153,6 +157,7 @@ static bd_status list(struct names *l, const char *path, struct bd_err *err)
     return bd_err_file(err, path);
 }
 
+/* false when the path does not fit: such a name is refused, never cut. */
 static bool join(char *out, size_t cap, const char *a, const char *b)
 {
     int n = snprintf(out, cap, "%s/%s", a, b);
@@ -185,6 +190,7 @@ static bd_status scan_class(struct bd_data *d, const char *sub, int label,
     return st;
 }
 
+/* Classes are numbered in the order of their names, as torchvision does. */
 static bd_status scan_classes(struct bd_data *d, struct bd_err *err)
 {
     struct names l;
@@ -231,6 +237,7 @@ static bd_status find_home(char *home, size_t cap, const struct bd_data *d,
     return st;
 }
 
+/* Puts that sub-folder in front of every name of the list. */
 static bd_status move_home(struct bd_data *d, struct bd_err *err)
 {
     struct folder *v = d->priv;
@@ -254,6 +261,7 @@ static bool probe(const struct data_input *in)
     return in->dir;
 }
 
+/* Labels from the list of files; none at all when there are no classes. */
 static bd_status take_labels(struct bd_data *d, struct bd_err *err)
 {
     const struct folder *v = d->priv;
@@ -272,6 +280,7 @@ static bd_status take_labels(struct bd_data *d, struct bd_err *err)
     return st;
 }
 
+/* Existence now, content when fetched: a list with a gap is found at once. */
 static bd_status check_files(const struct bd_data *d, struct bd_err *err)
 {
     const struct folder *v = d->priv;

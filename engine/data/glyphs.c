@@ -126,6 +126,8 @@ static float noise(struct bd_rng *r)
     return ((float)sum / 65536.0F - 2.0F) * 1.7320508F;
 }
 
+/* The inverse of "scale, shear, turn, move": drawing asks each pixel where it
+ * lies in the shape, never the other way round. */
 static struct place place_at(float cx, float cy, float size, float turn,
                              float shear)
 {
@@ -169,6 +171,7 @@ static float shape_distance(const struct shape *s, float x, float y)
     return inside ? -best : best;
 }
 
+/* Mixes ink into one pixel by the share that it covers. */
 static void blend(float *pic, int at, float cover, const struct ink *k)
 {
     for (int c = 0; c < 3; c++) {
@@ -178,11 +181,14 @@ static void blend(float *pic, int at, float cover, const struct ink *k)
     }
 }
 
+/* A pixel row or column inside the picture. */
 static int clamp_side(float v)
 {
     return v < 0.0F ? 0 : v > SIDE ? SIDE : (int)v;
 }
 
+/* Only the pixels the shape can reach are asked; that is what makes thousands
+ * of pictures a second possible. */
 static void draw_shape(float *pic, const struct shape *s, const struct place *p,
                        const struct ink *k)
 {
@@ -203,6 +209,7 @@ static void draw_shape(float *pic, const struct shape *s, const struct place *p,
     }
 }
 
+/* A line with round ends, the same distance rule. */
 static void draw_stroke(float *pic, const float a[2], const float b[2],
                         float width, const struct ink *k)
 {
@@ -262,6 +269,7 @@ static struct ink contrasting(struct bd_rng *r, const struct ink *ground)
     return best;
 }
 
+/* A slope of colour in a random direction, each channel its own. */
 static void draw_ground(float *pic, struct bd_rng *r, const struct ink *g)
 {
     float turn = between(r, 0.0F, 6.2831853F);
@@ -310,6 +318,8 @@ static void draw_strokes(float *pic, struct bd_rng *r)
     }
 }
 
+/* The order of the draws is the order of the random stream: changing it makes
+ * another data set. */
 static void draw_glyph(float *pic, struct bd_rng *r, int label)
 {
     struct ink ground = random_ink(r), ink = contrasting(r, &ground);
@@ -326,6 +336,7 @@ static void draw_glyph(float *pic, struct bd_rng *r, int label)
     draw_strokes(pic, r);
 }
 
+/* Noise, then the whole numbers a camera would give. */
 static void settle(float *pic, struct bd_rng *r)
 {
     float sd = between(r, hard.noise_lo, hard.noise_hi);

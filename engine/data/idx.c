@@ -22,11 +22,13 @@ struct idx_priv {
     uint8_t *inflated; /* owned, NULL when the file was plain */
 };
 
+/* The shortest gzip file has 18 bytes around its data. */
 static bool is_gzip(const struct bd_file *f)
 {
     return f->size > 18 && f->data[0] == 0x1f && f->data[1] == 0x8b;
 }
 
+/* The magic number: two zeros, a known type, a sensible rank. */
 static bool is_idx(const uint8_t *p, size_t n)
 {
     return n >= 8 && p[0] == 0 && p[1] == 0 && p[2] >= IDX_U8 && p[2] <= 0x0e &&
@@ -140,6 +142,7 @@ static bd_status read_idx(struct idx *x, uint8_t **owned,
 
 /* ---------------------------------------------------------------- labels */
 
+/* Replaces a word within the last part of a path; s holds cap bytes. */
 static void replace(char *s, size_t cap, const char *from, const char *to)
 {
     char *slash = strrchr(s, '/'), *at = strstr(slash ? slash : s, from);
@@ -174,6 +177,7 @@ static bool labels_path(char *out, size_t cap, const char *images)
     return bd_file_exists(out);
 }
 
+/* One byte each; the range is checked where all labels are. */
 static bd_status take_labels(struct bd_data *d, const struct idx *y,
                              struct bd_err *err)
 {
@@ -264,6 +268,7 @@ static bd_status get_idx(struct data_picture *p, const struct bd_data *d,
     return st;
 }
 
+/* The mapped file itself belongs to the set and goes with it. */
 static void close_idx(struct bd_data *d)
 {
     struct idx_priv *v = d->priv;

@@ -38,6 +38,7 @@ static bool named(const char *name, const char *const *words)
     return false;
 }
 
+/* The first array called by one of the words, or NULL. */
 static const struct bd_tensor *pick(const struct bd_npz_entry *e, size_t n,
                                     const char *const *words)
 {
@@ -59,11 +60,14 @@ static bd_status refuse_shape(const struct bd_tensor *t, struct bd_err *err)
                    shape);
 }
 
+/* A plausible number of colour channels. */
 static bool few(int64_t c)
 {
     return c == 1 || c == 3;
 }
 
+/* Settles which side is which.  Channels last only when that alone makes
+ * sense: [n,3,32,3] stays channels first. */
 static bd_status take_pictures(struct bd_data *d, const struct bd_tensor *x,
                                struct bd_err *err)
 {
@@ -120,6 +124,7 @@ static bool sibling(char *out, size_t cap, const char *path)
     return false;
 }
 
+/* A lone array of pictures is no error: it may serve for calibration. */
 static bd_status labels_beside(struct bd_data *d, struct bd_err *err)
 {
     char path[sizeof d->path + 8];

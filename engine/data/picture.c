@@ -27,6 +27,7 @@ bd_status bd_picture_init(struct data_picture *p, int64_t c, int64_t h,
     return BD_OK;
 }
 
+/* Safe on a zeroed picture. */
 void bd_picture_done(struct data_picture *p)
 {
     bd_free(p->x);
@@ -89,6 +90,8 @@ static void taps_of(struct taps *t, int o, int from, double scale)
     t->count[o] = hi - lo;
 }
 
+/* Weights for every output position of one axis.  Sides are at most 16384,
+ * so the products below stay far inside 64 bits. */
 static bool taps_init(struct taps *t, int from, int to)
 {
     double scale = (double)from / to, reach = scale > 1.0 ? scale : 1.0;
@@ -107,6 +110,7 @@ static bool taps_init(struct taps *t, int from, int to)
     return true;
 }
 
+/* Byte pictures go back to whole numbers between the passes. */
 static float settle(double v, bool bytes)
 {
     if (!bytes)
@@ -141,6 +145,8 @@ static void run_pass(float *dst, const float *src, const struct taps *t,
     }
 }
 
+/* Across first, then down, each plane by itself.  The intermediate picture
+ * has the old height and the new width. */
 static bd_status resize_to(struct data_picture *p, int h, int w,
                            struct bd_err *err)
 {

@@ -35,6 +35,7 @@ static const char preset_list[] =
     "imagenet, cifar10, cifar10-akamaster, cifar10-apot, mnist01, raw255, "
     "caffe-bgr";
 
+/* NULL when the word is no preset; it may still be key=value. */
 static const struct preset *find_preset(const char *name)
 {
     for (int k = 0; k < NPRESETS; k++) {
@@ -83,6 +84,7 @@ static bool parse_triple(double out[3], const char *s)
     return n == 1 || n == 3;
 }
 
+/* 0 switches the step off. */
 static bool set_side(int *out, const char *v)
 {
     int64_t n;
@@ -117,6 +119,7 @@ static bool set_mean(struct bd_prep *p, const char *v)
     return parse_triple(p->mean, v);
 }
 
+/* Divided by, so it must be above zero. */
 static bool set_std(struct bd_prep *p, const char *v)
 {
     return parse_triple(p->std, v) && p->std[0] > 0.0 && p->std[1] > 0.0 &&
@@ -143,6 +146,7 @@ static const struct key keys[] = {
     {"order", "rgb or bgr", set_order},
 };
 
+/* The nearest preset or key, or the whole list when none is near. */
 static bd_status unknown(const char *word, struct bd_err *err)
 {
     const char *names[NPRESETS + sizeof keys / sizeof *keys + 1] = {NULL};
@@ -219,6 +223,7 @@ static bool same_triple(const double a[3], const double b[3])
     return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
 }
 
+/* Exact equality: presets are recognised only when untouched. */
 static bool same(const struct bd_prep *a, const struct bd_prep *b)
 {
     return a->resize == b->resize && a->crop == b->crop &&

@@ -31,11 +31,13 @@ void bd_canvas_done(struct bd_canvas *c)
 
 /* ---------------------------------------------------------------- drawing */
 
+/* lrintf rounds to nearest: blending twice does not drift darker. */
 static uint8_t mix(uint8_t a, uint8_t b, float alpha)
 {
     return (uint8_t)lrintf((float)a + alpha * ((float)b - (float)a));
 }
 
+/* The only function that writes a pixel, and the only one that clips. */
 void bd_plot_blend(struct bd_canvas *c, int x, int y, struct plot_rgb k,
                    float alpha)
 {
@@ -72,6 +74,7 @@ static float covered(int p, float a, float b)
     return clampf(hi - lo, 0.0F, 1.0F);
 }
 
+/* Edges between pixels show as partly covered pixels, not as jumps. */
 void bd_plot_rect(struct bd_canvas *c, struct plot_box b, struct plot_rgb k,
                   float alpha)
 {
@@ -93,6 +96,7 @@ void bd_plot_rect(struct bd_canvas *c, struct plot_box b, struct plot_rgb k,
     }
 }
 
+/* Distance to the segment, pixel by pixel, over its bounding box. */
 void bd_plot_line(struct bd_canvas *c, struct plot_box b, float width,
                   struct plot_rgb k)
 {
@@ -125,6 +129,7 @@ struct png_job {
     struct bd_str out;
 };
 
+/* libpng must not return from here. */
 static void on_error(png_structp png, png_const_charp msg)
 {
     struct png_job *j = png_get_error_ptr(png);
@@ -139,6 +144,7 @@ static void on_warning(png_structp png, png_const_charp msg)
     (void)msg;
 }
 
+/* Into memory: the disk is bd_save's business. */
 static void on_write(png_structp png, png_bytep data, size_t n)
 {
     struct png_job *j = png_get_io_ptr(png);

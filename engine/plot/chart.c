@@ -25,6 +25,7 @@ const struct bd_plot_theme *bd_plot_theme_find(const char *name)
     return NULL;
 }
 
+/* The middle when the axis has no length. */
 float bd_plot_at(const struct plot_axis *a, double v)
 {
     double t = a->hi > a->lo ? (v - a->lo) / (a->hi - a->lo) : 0.5;
@@ -32,6 +33,8 @@ float bd_plot_at(const struct plot_axis *a, double v)
     return a->p0 + (float)t * (a->p1 - a->p0);
 }
 
+/* The smallest of 1, 2, 5, 10 times a power of ten that needs no more than
+ * `want` steps. */
 double bd_plot_step(const struct plot_axis *a, int want, double *first)
 {
     double span = a->hi - a->lo, raw = span / (want > 0 ? want : 1);
@@ -88,6 +91,7 @@ struct plot_frame bd_plot_frame(struct bd_canvas *c,
     };
 }
 
+/* Powers of ten are written out while short. */
 static void tick_label(char *out, size_t cap, const struct plot_ticks *k,
                        double v)
 {
@@ -99,6 +103,7 @@ static void tick_label(char *out, size_t cap, const struct plot_ticks *k,
         snprintf(out, cap, "1e%.0f", v);
 }
 
+/* One faint line across the box and its number beside or below it. */
 static void tick_at(struct bd_canvas *c, const struct bd_plot_theme *t,
                     const struct plot_ticks *k, double v)
 {

@@ -57,6 +57,7 @@ const char *bd_plot_glyph(char ch)
     return glyphs[u >= 32 && u < 127 ? u - 32 : '?' - 32];
 }
 
+/* The rightmost point used: the font is proportional. */
 static float glyph_width(const char *g)
 {
     char widest = '0';
@@ -98,6 +99,7 @@ struct pen {
     float x, y; /* where it stands */
 };
 
+/* Appends a segment; a glyph beyond the limit loses its tail, not memory. */
 static void draw_to(struct pen *p, float x, float y)
 {
     if (p->n < MAX_SEGMENTS)
@@ -132,6 +134,7 @@ static void turn(struct pen *p, const float b[2], const float c[2])
     }
 }
 
+/* Reads one "xy" and returns what follows. */
 static const char *point(float out[2], const char *g)
 {
     out[0] = 0.86F * (float)(g[0] - '0'); /* letters narrower than the grid */
@@ -139,6 +142,7 @@ static const char *point(float out[2], const char *g)
     return g + 2;
 }
 
+/* Turns the text of a glyph into segments. */
 static void trace(struct pen *p, const char *g)
 {
     while (*g) {
@@ -162,6 +166,7 @@ static void trace(struct pen *p, const char *g)
     }
 }
 
+/* From a point to a segment, all in grid units. */
 static float distance(const struct segment *s, float x, float y)
 {
     float ex = s->bx - s->ax, ey = s->by - s->ay;
@@ -175,6 +180,8 @@ static float distance(const struct segment *s, float x, float y)
     return sqrtf(px * px + py * py);
 }
 
+/* Coverage by the nearest stroke, so strokes that meet do not add up to a
+ * darker joint. */
 static void draw_glyph(struct bd_canvas *c, const struct plot_text *t, float x,
                        const char *g)
 {

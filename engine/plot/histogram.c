@@ -16,11 +16,13 @@ struct view {
     float u;
 };
 
+/* 1 + n on the log scale, so that a single weight is still visible. */
 static double height(const struct bd_plot_hist *h, int64_t n)
 {
     return h->log_counts ? log10(1.0 + (double)n) : (double)n;
 }
 
+/* At least 1: an empty histogram has an axis too. */
 static double tallest(const struct bd_plot_hist *h)
 {
     double top = 1.0;
@@ -33,6 +35,7 @@ static double tallest(const struct bd_plot_hist *h)
     return top;
 }
 
+/* The comb takes its strip from the bottom of the bars. */
 static void layout(struct view *v, const struct plot_frame *f)
 {
     float comb = v->h->nlevels ? 64 * f->u : 0.0F;
@@ -69,6 +72,7 @@ static void axes(const struct view *v)
     bd_plot_text(v->c, &text, v->h->xlabel ? v->h->xlabel : "");
 }
 
+/* A thin gap between bars only where it leaves a bar to be seen. */
 static void bars(const struct view *v)
 {
     float each = (v->box.x1 - v->box.x0) / (float)v->h->nbins;

@@ -14,6 +14,7 @@ struct view {
     float u;
 };
 
+/* Where the step from level i to the next lies. */
 static double cut(const struct bd_plot_grid *g, size_t i)
 {
     return g->cuts ? g->cuts[i] : 0.5 * (g->levels[i] + g->levels[i + 1]);
@@ -63,6 +64,7 @@ static double clamp(const struct view *v, double x)
     return x < v->g->lo ? v->g->lo : x > v->g->hi ? v->g->hi : x;
 }
 
+/* Treads and risers; what lies outside the range is drawn at its edge. */
 static void stairs(const struct view *v)
 {
     const struct bd_plot_grid *g = v->g;
