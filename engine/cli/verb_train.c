@@ -120,13 +120,13 @@ static bd_status choose_path(struct train *t, struct bd_err *err)
         return bd_fail(err, BD_EINVALID,
                        "-o FILE is needed when training goes on from a file");
     n = a->output ? snprintf(t->path, sizeof t->path, "%s", a->output)
-                  : snprintf(t->path, sizeof t->path, "%s.onnx", a->file[0]);
+                  : snprintf(t->path, sizeof t->path, "%s", a->file[0]);
     if (n < 0 || (size_t)n >= sizeof t->path - 16)
         return bd_fail(err, BD_EINVALID, "-o: a path longer than 500 bytes");
-    if (!a->output)
+    if (!a->output) { /* mlp:784-10 becomes mlp.onnx */
         t->path[strcspn(t->path, ":/")] = '\0';
-    if (!strstr(t->path, ".onnx"))
-        snprintf(t->path + strlen(t->path), 6, ".onnx");
+        strcat(t->path, ".onnx"); /* room for it was checked */
+    }
     if (!a->force && bd_file_exists(t->path)) {
         t->c->status = 1;
         bd_fail(err, BD_EIO, "exists; --force overwrites");
@@ -222,27 +222,49 @@ static void json_triple(struct bd_json *j, const char *key, const double v[3])
     bd_json_arr_end(j);
 }
 
+/* Preprocessing that is no preset, key by key. */
+static void prep_keys(struct bd_json *j, const struct bd_prep *p)
+{
+    bd_json_int(j, "resize", p->resize);
+    if (p->crop < 0)
+        bd_json_str(j, "crop", "net");
+    else
+        bd_json_int(j, "crop", p->crop);
+    bd_json_f64(j, "scale", p->scale);
+    json_triple(j, "mean", p->mean);
+    json_triple(j, "std", p->std);
+    bd_json_str(j, "order", p->bgr ? "bgr" : "rgb");
+}
+
 /* The test part is named as the data: what the file is opened with is what
  * it should be measured on. */
 static void sidecar(struct bd_json *j, const struct train *t)
 {
     bool glyphs = strcmp(t->data_spec, "synth:glyphs/train") == 0;
+    char preset[256];
 
+    bd_prep_text(preset, sizeof preset, &t->prep);
     bd_cli_schema(j, "bitdial.model/1");
     bd_json_obj(j, "input");
-    bd_json_int(j, "resize", t->prep.resize);
-    if (t->prep.crop < 0)
-        bd_json_str(j, "crop", "net");
+    if (!strchr(preset, '='))
+        bd_json_str(j, "preset", preset);
     else
-        bd_json_int(j, "crop", t->prep.crop);
-    bd_json_f64(j, "scale", t->prep.scale);
-    json_triple(j, "mean", t->prep.mean);
-    json_triple(j, "std", t->prep.std);
-    bd_json_str(j, "order", t->prep.bgr ? "bgr" : "rgb");
+        prep_keys(j, &t->prep);
     bd_json_obj_end(j);
+    if (t->m->arch && t->m->arch[0])
+        bd_json_str(j, "arch", t->m->arch);
     if (glyphs || t->test_spec)
         bd_json_str(j, "data", glyphs ? "synth:glyphs" : t->test_spec);
     bd_json_obj_end(j);
+}
+
+/* Length of the path without its last ending: where the sidecar's begins. */
+static int stem(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    bool ends = dot && dot != path && (!slash || dot > slash + 1);
+
+    return (int)(ends ? (size_t)(dot - path) : strlen(path));
 }
 
 /* Network first.  Should the sidecar fail, the network is whole and opens with
@@ -260,7 +282,7 @@ static bd_status write_model(struct train *t, struct bd_err *err)
     bd_str_done(&onnx);
     if (st != BD_OK)
         return st;
-    snprintf(side, sizeof side, "%s.bitdial.json", t->path);
+    snprintf(side, sizeof side, "%.*s.bitdial.json", stem(t->path), t->path);
     sidecar(&j, t);
     t->c->a.output = side;
     /* The old sidecar describes a model that is gone. */
@@ -288,7 +310,7 @@ static int run(struct cli *c)
     if (st == BD_OK)
         st = write_model(&t, &c->err);
     if (st == BD_OK)
-        bd_cli_note("wrote %s and %s.bitdial.json", t.path, t.path);
+        bd_cli_note("wrote %s and its sidecar", t.path);
     bd_trainer_free(t.trainer);
     bd_pool_free(t.pool);
     bd_model_free(t.m);

@@ -23,8 +23,16 @@ static void trains(void **state)
         cJSON_Delete(j);
     }
     assert_int_equal(lines, 2);
-    run_ok(&s, "eval t.onnx --limit 50 --json");
+    assert_true(bd_file_exists("t.bitdial.json"));
+    run_ok(&s, "eval t.onnx --limit 50 --json"); /* data from the sidecar */
     cJSON_Delete(document(&s, "bitdial.eval/1"));
+    assert_int_equal(mkdir("d.onnx", 0700), 0);
+    run_ok(&s,
+           "train t.onnx --epochs 1 --limit 64 --lr 0.01 -o d.onnx/u.v.onnx "
+           "--preprocess scale=1/255,mean=.5,std=.25");
+    run_ok(&s, "eval d.onnx/u.v.onnx --limit 20");
+    assert_true(bd_file_exists("d.onnx/u.v.bitdial.json"));
+    assert_int_equal(entries(), 3);
     shot_close(&s);
 }
 
