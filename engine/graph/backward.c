@@ -150,8 +150,7 @@ static bd_status refuse_doubled(const struct bd_octx *c,
                 spares = 2;
     if (spares < 2)
         return BD_OK;
-    return bd_graph_fail(c, BD_EUNSUPPORTED,
-                         "training with two shared inputs");
+    return bd_graph_fail(c, BD_EUNSUPPORTED, "training with two shared inputs");
 }
 
 static bd_status back_node(struct bd_exec *e, const struct bd_exec_run *r,
@@ -210,8 +209,8 @@ void bd_exec_grad_zero(struct bd_exec *e)
 {
     for (size_t v = 0; e->grad && v < e->p->m->nvalues; v++)
         if (e->grad[v])
-            memset(e->grad[v], 0, (size_t)bd_tensor_count(&e->p->val[v]) *
-                                      sizeof(float));
+            memset(e->grad[v], 0,
+                   (size_t)bd_tensor_count(&e->p->val[v]) * sizeof(float));
 }
 
 bool bd_exec_bn_stats(const struct bd_exec *e, int node, const float **mean,

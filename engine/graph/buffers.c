@@ -70,8 +70,8 @@ static void join(struct bd_plan *p, size_t i)
     if (bd_graph_known(&p->val[x]))
         return;
     bool alias = g->op->flags & BD_OP_ALIAS;
-    bool inplace = (g->op->flags & BD_OP_INPLACE) &&
-                   may_overwrite(p, x, y, (int)i);
+    bool inplace =
+        (g->op->flags & BD_OP_INPLACE) && may_overwrite(p, x, y, (int)i);
     for (int k = 1; inplace && k < n->nin; k++)
         inplace = n->in[k] < 0 || p->root[n->in[k]] != r;
     if (!alias && !inplace)
@@ -127,11 +127,12 @@ static size_t place(struct live *l, size_t *n, size_t size, int i, int until)
 static bd_status too_big(const struct bd_plan *p, struct bd_err *err)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page <= 0 ||
-        p->block / (size_t)page <= (size_t)pages)
+    if (pages <= 0 || page <= 0 || p->block / (size_t)page <= (size_t)pages)
         return BD_OK;
-    return bd_fail(err, BD_ENOMEM, "its activations take %zu MB, more than "
-                   "this machine's memory", p->block >> 20);
+    return bd_fail(err, BD_ENOMEM,
+                   "its activations take %zu MB, more than "
+                   "this machine's memory",
+                   p->block >> 20);
 }
 
 static void place_value(struct bd_plan *p, struct live *l, size_t *n, int v,

@@ -74,8 +74,10 @@ static int candidates(struct spot *s, const struct bd_plan *p)
             work += work_of(p, i);
         if (node < 0 || k % step || p->node[node].skip)
             continue;
-        s[n++] = (struct spot){.node = node, .bytes = bytes_at(p, node),
-                               .before = work, .layers = (int)k};
+        s[n++] = (struct spot){.node = node,
+                               .bytes = bytes_at(p, node),
+                               .before = work,
+                               .layers = (int)k};
     }
     return n;
 }
@@ -116,8 +118,7 @@ static int best(const struct spot *s, int n, int layers, size_t room,
 
 /* Nothing is taken that saves less than a hundredth of the work of running
  * everything for every layer. */
-static int choose(struct spot *s, int n, const struct bd_plan *p,
-                  size_t bytes)
+static int choose(struct spot *s, int n, const struct bd_plan *p, size_t bytes)
 {
     int layers = (int)p->m->nlayers, taken = 0;
     double total = 0;
@@ -142,7 +143,9 @@ static bool fill(struct bd_cut *cut, struct bd_arena *a,
     int *value = bd_arena_alloc(a, n + 1, sizeof *value);
     if (!value)
         return false;
-    *cut = (struct bd_cut){.node = s->node, .n = n, .bytes = s->bytes,
+    *cut = (struct bd_cut){.node = s->node,
+                           .n = n,
+                           .bytes = s->bytes,
                            .value = value,
                            .input = input_read(p, s->node)};
     n = 0;
@@ -161,8 +164,7 @@ bd_status bd_graph_cuts(struct bd_cuts *out, const struct bd_plan *p,
         return bd_fail(err, BD_ENOMEM, "out of memory");
     int n = candidates(s, p), taken = choose(s, n, p, bytes);
     bool ok = true;
-    out->cut = bd_arena_alloc(&out->arena, (size_t)taken + 1,
-                              sizeof *out->cut);
+    out->cut = bd_arena_alloc(&out->arena, (size_t)taken + 1, sizeof *out->cut);
     for (int k = 0; out->cut && ok && k < n; k++) {
         if (!s[k].taken)
             continue;

@@ -39,8 +39,8 @@ bd_status bd_exec_new(struct bd_exec **out, const struct bd_plan *p,
     e->tmp = bd_calloc(nin, sizeof *e->tmp);
     e->out = bd_calloc(nout, sizeof *e->out);
     bd_status s = BD_OK;
-    if (!e->block || !e->state || !e->qinput || !e->val || !e->in ||
-        !e->tmp || !e->out)
+    if (!e->block || !e->state || !e->qinput || !e->val || !e->in || !e->tmp ||
+        !e->out)
         s = bd_fail(err, BD_ENOMEM, "out of memory");
     if (s == BD_OK)
         s = bd_graph_workers(e, NULL, err);
@@ -101,9 +101,8 @@ const struct bd_tensor *bd_exec_value(const struct bd_exec *e, int value)
 }
 
 /* Input k of node i with what the run puts in its place. */
-static const struct bd_tensor *bind_input(struct bd_exec *e,
-                                          const struct bd_exec_run *r,
-                                          size_t i, int k)
+static const struct bd_tensor *
+bind_input(struct bd_exec *e, const struct bd_exec_run *r, size_t i, int k)
 {
     const struct bd_gnode *g = &e->p->node[i];
     int v = g->n->in[k];
@@ -145,12 +144,20 @@ void bd_graph_bind(struct bd_octx *c, struct bd_exec *e,
                    const struct bd_exec_run *r, size_t i)
 {
     const struct bd_gnode *g = &e->p->node[i];
-    *c = (struct bd_octx){.node = g->n, .op = g->op, .opset = e->p->m->opset,
-                          .nin = g->n->nin, .nout = g->n->nout, .in = e->in,
-                          .out = e->out, .param = g->param,
-                          .kernels = e->p->kernels, .train = e->p->train,
-                          .pool = r->pool, .work = e->work,
-                          .stride = e->stride, .kept = e->state + g->state_at};
+    *c = (struct bd_octx){.node = g->n,
+                          .op = g->op,
+                          .opset = e->p->m->opset,
+                          .nin = g->n->nin,
+                          .nout = g->n->nout,
+                          .in = e->in,
+                          .out = e->out,
+                          .param = g->param,
+                          .kernels = e->p->kernels,
+                          .train = e->p->train,
+                          .pool = r->pool,
+                          .work = e->work,
+                          .stride = e->stride,
+                          .kept = e->state + g->state_at};
     for (int k = 0; k < c->nin; k++)
         e->in[k] = bind_input(e, r, i, k);
     for (int k = 0; k < c->nout; k++)

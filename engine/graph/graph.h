@@ -18,10 +18,10 @@ struct bd_bound { /* an input given its values while planning */
     struct bd_tensor t;
 };
 struct bd_plan_opts {
-    int64_t batch;  /* images per run; replaces an unknown or 1 first
+    int64_t batch; /* images per run; replaces an unknown or 1 first
                        dimension of the inputs.  0 = as declared (unknown 1) */
-    bool train;     /* keep every activation; BatchNorm uses batch statistics */
-    bool keep;      /* keep every activation, so that bd_exec_value gives all */
+    bool train;    /* keep every activation; BatchNorm uses batch statistics */
+    bool keep;     /* keep every activation, so that bd_exec_value gives all */
     const struct bd_bound *bound; /* everything these determine is computed
                        at once, so data-dependent shapes work */
     size_t nbound;
@@ -107,11 +107,11 @@ void bd_runner_free(struct bd_runner *r);
 const struct bd_plan *bd_runner_plan(const struct bd_runner *r);
 int64_t bd_runner_outputs(const struct bd_runner *r); /* floats per image */
 struct bd_runner_run {
-    const struct bd_qlayer *q;  /* NULL = float */
-    int64_t first, images;      /* the range; images 0 = all from first */
+    const struct bd_qlayer *q; /* NULL = float */
+    int64_t first, images;     /* the range; images 0 = all from first */
     /* Called as each chunk finishes, serialised, any thread, any order. */
     void (*chunk)(void *arg, int64_t first, int64_t n, const float *out);
-    bd_observe_fn *observe;     /* called with worker's own arg[worker] */
+    bd_observe_fn *observe; /* called with worker's own arg[worker] */
     void **observe_arg;
     void *arg;
     bool no_cache;

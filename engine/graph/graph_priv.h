@@ -12,10 +12,10 @@
 
 struct bd_octx;
 
-enum { /* flags of a row */
-    BD_OP_ALIAS = 1,   /* output 0 is input 0's numbers under another shape */
-    BD_OP_INPLACE = 2, /* output 0 may overwrite input 0 (same count) */
-    BD_OP_NOFOLD = 4   /* never computed while planning */
+enum {                  /* flags of a row */
+       BD_OP_ALIAS = 1, /* output 0 is input 0's numbers under another shape */
+       BD_OP_INPLACE = 2, /* output 0 may overwrite input 0 (same count) */
+       BD_OP_NOFOLD = 4   /* never computed while planning */
 };
 
 struct bd_op {
@@ -52,7 +52,7 @@ struct bd_octx {
     struct bd_pool *pool; /* NULL = alone */
     char *work;           /* scratch, `stride` bytes per worker */
     size_t stride;
-    void *kept;           /* `state` bytes */
+    void *kept; /* `state` bytes */
     /* Set for backward: gradients of outputs (NULL = none arrived) and of
      * inputs (NULL = not wanted).  Activations' are overwritten; those of
      * constants accumulate, which acc[k] says. */
@@ -66,8 +66,8 @@ struct bd_gnode { /* one node, resolved */
     const struct bd_node *n;
     const struct bd_op *op;
     void *param;
-    int layer;      /* index or -1 */
-    bool skip;      /* folded, or leads to no output */
+    int layer; /* index or -1 */
+    bool skip; /* folded, or leads to no output */
     size_t scratch, back_scratch, state, state_at;
     int64_t macs;
 };
@@ -77,19 +77,19 @@ enum { BD_NOWHERE = -1 };
 struct bd_plan {
     const struct bd_model *m;
     const struct bd_kernels *kernels;
-    struct bd_arena arena;  /* owns everything below */
+    struct bd_arena arena; /* owns everything below */
     int64_t batch;
     bool train, keep, mixes;
-    struct bd_gnode *node;  /* [m->nnodes] */
-    struct bd_tensor *val;  /* [m->nvalues]; data set = constant */
-    int *root;              /* [nvalues] value whose buffer it shares */
-    int64_t *offset;        /* [nvalues] bytes into the block, of roots;
+    struct bd_gnode *node; /* [m->nnodes] */
+    struct bd_tensor *val; /* [m->nvalues]; data set = constant */
+    int *root;             /* [nvalues] value whose buffer it shares */
+    int64_t *offset;       /* [nvalues] bytes into the block, of roots;
                                BD_NOWHERE: constant or never computed */
-    int *last;              /* [nvalues] last node reading the root */
-    size_t block;           /* bytes of activations */
+    int *last;             /* [nvalues] last node reading the root */
+    size_t block;          /* bytes of activations */
     size_t scratch, back_scratch, state; /* largest, largest, sum */
-    size_t quantized;       /* floats of the largest layer input */
-    int most_in, most_out;  /* inputs, outputs of the widest node */
+    size_t quantized;                    /* floats of the largest layer input */
+    int most_in, most_out; /* inputs, outputs of the widest node */
 };
 
 /* buffers.c: liveness, aliases, offsets. */
@@ -99,20 +99,20 @@ bd_status bd_graph_place(struct bd_plan *p, struct bd_err *err);
 struct bd_exec {
     const struct bd_plan *p;
     char *block, *work, *state;
-    int workers;            /* that `work` has room for, `stride` each */
+    int workers; /* that `work` has room for, `stride` each */
     size_t stride;
-    float *qinput;          /* a layer's quantized input */
-    struct bd_tensor *val;  /* [nvalues] with data */
+    float *qinput;         /* a layer's quantized input */
+    struct bd_tensor *val; /* [nvalues] with data */
     /* Arguments of the node at hand. */
     const struct bd_tensor **in;
     struct bd_tensor **out, *tmp;
     /* Training. */
-    float **grad;   /* [nvalues] or NULL */
-    bool *written;  /* [nvalues] this backward pass has a value there */
+    float **grad;  /* [nvalues] or NULL */
+    bool *written; /* [nvalues] this backward pass has a value there */
     float **din;
     const float **dout;
     bool *acc;
-    float *spare;   /* second consumers' gradients before they are added */
+    float *spare; /* second consumers' gradients before they are added */
 };
 
 /* Runs nodes [from, to). */

@@ -16,10 +16,10 @@ enum { Q, K, V, MASK, PAST_K, PAST_V, LENGTHS };
 
 struct attention {
     int64_t b, hq, hk, sq, sk, past, size, vsize; /* sk includes the past */
-    bool packed;       /* rank 3 */
+    bool packed;                                  /* rank 3 */
     bool causal;
     float scale, cap;
-    int stage;         /* of the scores shown in output 3 */
+    int stage;           /* of the scores shown in output 3 */
     struct bd_walk mask; /* strides over [b, hq, sq, sk] */
     int64_t mask_cols;   /* keys beyond are forbidden */
 };
@@ -59,8 +59,7 @@ static bd_status read_past(struct bd_octx *c, struct attention *p)
     const struct bd_tensor *k = c->in[PAST_K], *v = c->in[PAST_V];
     if (k->rank != 4 || v->rank != 4 || k->dim[0] != p->b ||
         v->dim[0] != p->b || k->dim[1] != p->hk || v->dim[1] != p->hk ||
-        k->dim[2] != v->dim[2] || k->dim[3] != p->size ||
-        v->dim[3] != p->vsize)
+        k->dim[2] != v->dim[2] || k->dim[3] != p->size || v->dim[3] != p->vsize)
         return BD_BAD(c, "its past does not fit");
     p->past = k->dim[2];
     p->sk += p->past;
@@ -82,8 +81,8 @@ static bd_status read_mask(struct bd_octx *c, struct attention *p)
         return BD_BAD(c, "its mask is not a matrix");
     if (m.dim[m.rank - 1] > 1 && m.dim[m.rank - 1] < p->sk)
         p->mask_cols = m.dim[m.rank - 1];
-    struct bd_tensor s = {.type = BD_F32, .rank = 4,
-                          .dim = {p->b, p->hq, p->sq, p->mask_cols}};
+    struct bd_tensor s = {
+        .type = BD_F32, .rank = 4, .dim = {p->b, p->hq, p->sq, p->mask_cols}};
     bd_status st = bd_graph_broadcast(c, &both, &s, &m);
     if (st == BD_OK && bd_tensor_count(&both) != bd_tensor_count(&s))
         return BD_BAD(c, "its mask is larger than its scores");
@@ -270,8 +269,7 @@ static bd_status run_attention(struct bd_octx *c)
                       values + head * p->sk * p->vsize, p);
     }
     if (c->nout > 1 && c->out[1])
-        memcpy(c->out[1]->f, keys,
-               (size_t)(values - keys) * sizeof *keys);
+        memcpy(c->out[1]->f, keys, (size_t)(values - keys) * sizeof *keys);
     if (c->nout > 2 && c->out[2])
         memcpy(c->out[2]->f, values,
                (size_t)(scores - values) * sizeof *values);
@@ -299,8 +297,9 @@ static bd_status shape_rotary(struct bd_octx *c)
     const struct bd_tensor *x = c->in[0], *co = c->in[1];
     p->packed = x->rank == 3;
     p->interleaved = bd_node_int(c->node, "interleaved", 0) != 0;
-    p->heads = p->packed ? bd_node_int(c->node, "num_heads", 0)
-                         : x->rank == 4 ? x->dim[1] : 0;
+    p->heads = p->packed      ? bd_node_int(c->node, "num_heads", 0)
+               : x->rank == 4 ? x->dim[1]
+                              : 0;
     if (p->heads < 1 || x->dim[x->rank - 1] % (p->packed ? p->heads : 1))
         return BD_BAD(c, "its heads do not divide its input");
     p->b = x->dim[0];
@@ -309,8 +308,8 @@ static bd_status shape_rotary(struct bd_octx *c)
     p->turned = bd_node_int(c->node, "rotary_embedding_dim", 0);
     p->turned = p->turned ? p->turned : p->size;
     bool pos = bd_graph_has_in(c, 3);
-    if (p->turned < 0 || p->turned > p->size || p->turned % 2 ||
-        co->rank < 1 || co->dim[co->rank - 1] != p->turned / 2 ||
+    if (p->turned < 0 || p->turned > p->size || p->turned % 2 || co->rank < 1 ||
+        co->dim[co->rank - 1] != p->turned / 2 ||
         bd_tensor_count(co) != bd_tensor_count(c->in[2]) ||
         (pos ? !c->in[3]->type || bd_dtype_is_real(c->in[3]->type) ||
                    bd_tensor_count(c->in[3]) != p->b * p->seq
@@ -356,5 +355,5 @@ static bd_status run_rotary(struct bd_octx *c)
 const struct bd_op bd_graph_ops_attention[] = {
     {"Attention", shape_attention, run_attention, NULL, 0, NULL},
     {"RotaryEmbedding", shape_rotary, run_rotary, NULL, 0, NULL},
-    {0}
+    {0},
 };

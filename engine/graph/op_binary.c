@@ -22,7 +22,7 @@ typedef void test_row(int64_t *y, const float *a, const float *b,
 typedef void whole_row(int64_t *y, const int64_t *a, const int64_t *b,
                        const struct row *r);
 
-struct binary { /* the row's aux */
+struct binary {       /* the row's aux */
     real_row *real;   /* real to real */
     test_row *test;   /* real to truth */
     whole_row *whole; /* whole to whole or truth */
@@ -135,9 +135,10 @@ static float real_min(float p, float q)
     return isnan(p) || p < q ? p : q;
 }
 
+/* clang-format off */
 FAST_ROW(add_real, p + q)
 FAST_ROW(sub_real, p - q)
-FAST_ROW(mul_real, p *q)
+FAST_ROW(mul_real, p * q)
 FAST_ROW(div_real, p / q)
 REAL_ROW(pow_real, powf(p, q))
 REAL_ROW(max_real, real_max(p, q))
@@ -168,9 +169,10 @@ WHOLE_ROW(greater_equal_whole, !below(p, q, r))
 WHOLE_ROW(and_whole, p && q)
 WHOLE_ROW(or_whole, p || q)
 WHOLE_ROW(xor_whole, !p != !q)
-WHOLE_ROW(bit_and_whole, p &q)
+WHOLE_ROW(bit_and_whole, p & q)
 WHOLE_ROW(bit_or_whole, p | q)
 WHOLE_ROW(bit_xor_whole, p ^ q)
+/* clang-format on */
 
 /* --------------------------------------------------------------- shapes */
 /* Axes that both operands walk without a break are merged, so that the last
@@ -192,8 +194,7 @@ static void pair_up(struct pairing *p, const struct bd_tensor *y,
         int last = p->rank - 1;
         if (n == 1)
             continue;
-        if (last >= 0 && p->sa[last] == sa[k] * n &&
-            p->sb[last] == sb[k] * n) {
+        if (last >= 0 && p->sa[last] == sa[k] * n && p->sb[last] == sb[k] * n) {
             p->dim[last] *= n;
             p->sa[last] = sa[k];
             p->sb[last] = sb[k];
@@ -238,8 +239,10 @@ static void combine(struct bd_tensor *y, const struct bd_tensor *a,
     pair_up(&p, y, a, b);
     int last = p.rank - 1;
     struct combination c = {.y = y, .a = a, .b = b, .f = f};
-    c.row = (struct row){.n = p.dim[last], .sa = p.sa[last],
-                         .sb = p.sb[last], .u64 = a->type == BD_U64};
+    c.row = (struct row){.n = p.dim[last],
+                         .sa = p.sa[last],
+                         .sb = p.sb[last],
+                         .u64 = a->type == BD_U64};
     for (; c.at[0] < total; c.at[0] += c.row.n) {
         one_row(&c);
         for (int k = last - 1; k >= 0; k--) {
@@ -333,8 +336,8 @@ static bd_status run_pow(struct bd_octx *c)
         q.f = room;
         q.i = NULL;
         for (int64_t k = 0; k < n; k++)
-            q.f[k] = b->type == BD_U64 ? (float)(uint64_t)b->i[k]
-                                       : (float)b->i[k];
+            q.f[k] =
+                b->type == BD_U64 ? (float)(uint64_t)b->i[k] : (float)b->i[k];
     } else if (c->in[0]->i && b->f) {
         q.i = room;
         q.f = NULL;
@@ -455,10 +458,12 @@ static bd_status back_add(struct bd_octx *c)
     return BD_OK;
 }
 
+/* clang-format off */
 #define REAL(f) &(const struct binary){f##_real, NULL, f##_whole, false}
 #define TEST(f) &(const struct binary){NULL, f##_real, f##_whole, true}
 #define BITS(f) &(const struct binary){NULL, NULL, f##_whole, false}
 #define LOGIC(f) &(const struct binary){NULL, NULL, f##_whole, true}
+/* clang-format on */
 
 const struct bd_op bd_graph_ops_binary[] = {
     {"Add", shape_binary, run_binary, back_add, BD_OP_INPLACE, REAL(add)},
@@ -476,8 +481,7 @@ const struct bd_op bd_graph_ops_binary[] = {
     {"Less", shape_binary, run_binary, NULL, 0, TEST(less)},
     {"Greater", shape_binary, run_binary, NULL, 0, TEST(greater)},
     {"LessOrEqual", shape_binary, run_binary, NULL, 0, TEST(less_equal)},
-    {"GreaterOrEqual", shape_binary, run_binary, NULL, 0,
-     TEST(greater_equal)},
+    {"GreaterOrEqual", shape_binary, run_binary, NULL, 0, TEST(greater_equal)},
     {"And", shape_binary, run_binary, NULL, 0, LOGIC(and)},
     {"Or", shape_binary, run_binary, NULL, 0, LOGIC(or)},
     {"Xor", shape_binary, run_binary, NULL, 0, LOGIC(xor)},
@@ -485,5 +489,5 @@ const struct bd_op bd_graph_ops_binary[] = {
     {"BitwiseOr", shape_binary, run_binary, NULL, 0, BITS(bit_or)},
     {"BitwiseXor", shape_binary, run_binary, NULL, 0, BITS(bit_xor)},
     {"BitShift", shape_shift, run_shift, NULL, 0, BITS(bit_and)},
-    {0}
+    {0},
 };

@@ -12,7 +12,7 @@ enum { SLICES = 8 };
 
 struct conv {
     struct bd_window win;
-    struct bd_conv c;   /* 1-D and 2-D */
+    struct bd_conv c; /* 1-D and 2-D */
     int64_t n, cin, cout, group;
     int64_t xs, ys, ws; /* elements of one image in and out, of weights */
     size_t fwd, bwd;    /* scratch of one image, bytes */
@@ -23,32 +23,40 @@ static void flatten(struct conv *p)
 {
     const struct bd_window *w = &p->win;
     int one = w->nd == 1, x = w->nd - 1;
-    p->c = (struct bd_conv){
-        .cin = p->cin, .cout = p->cout, .group = p->group,
-        .h = one ? 1 : w->in[0], .w = w->in[x],
-        .oh = one ? 1 : w->out[0], .ow = w->out[x],
-        .kh = one ? 1 : w->k[0], .kw = w->k[x],
-        .sh = one ? 1 : w->s[0], .sw = w->s[x],
-        .dh = one ? 1 : w->d[0], .dw = w->d[x],
-        .pt = one ? 0 : w->lo[0], .pl = w->lo[x]};
+    p->c = (struct bd_conv){.cin = p->cin,
+                            .cout = p->cout,
+                            .group = p->group,
+                            .h = one ? 1 : w->in[0],
+                            .w = w->in[x],
+                            .oh = one ? 1 : w->out[0],
+                            .ow = w->out[x],
+                            .kh = one ? 1 : w->k[0],
+                            .kw = w->k[x],
+                            .sh = one ? 1 : w->s[0],
+                            .sw = w->s[x],
+                            .dh = one ? 1 : w->d[0],
+                            .dw = w->d[x],
+                            .pt = one ? 0 : w->lo[0],
+                            .pl = w->lo[x]};
 }
 
 static bd_status check_weights(struct bd_octx *c, struct conv *p)
 {
     const struct bd_tensor *x = c->in[0], *w = c->in[1];
     if (x->rank < 3 || w->rank != x->rank)
-        return BD_BAD(c, "weights of %d dimensions for an input of %d",
-                      w->rank, x->rank);
+        return BD_BAD(c, "weights of %d dimensions for an input of %d", w->rank,
+                      x->rank);
     p->n = x->dim[0];
     p->cin = x->dim[1];
     p->cout = w->dim[0];
     p->group = bd_node_int(c->node, "group", 1);
     if (p->group < 1 || p->cin % p->group || p->cout % p->group ||
         w->dim[1] != p->cin / p->group)
-        return BD_BAD(c, "%lld input channels in %lld groups do not fit "
-                      "weights of %lld x %lld", (long long)p->cin,
-                      (long long)p->group, (long long)p->cout,
-                      (long long)w->dim[1]);
+        return BD_BAD(c,
+                      "%lld input channels in %lld groups do not fit "
+                      "weights of %lld x %lld",
+                      (long long)p->cin, (long long)p->group,
+                      (long long)p->cout, (long long)w->dim[1]);
     if (bd_graph_has_in(c, 2) && bd_tensor_count(c->in[2]) != p->cout)
         return BD_BAD(c, "its bias does not have %lld elements",
                       (long long)p->cout);
@@ -178,10 +186,10 @@ static bool back_slice(void *arg, int64_t slice, int worker)
     memset(dw, 0, (size_t)(p->ws + p->cout) * sizeof *dw);
     int64_t first = slice * p->n / SLICES, end = (slice + 1) * p->n / SLICES;
     for (int64_t i = first; i < end; i++) {
-        struct bd_conv_grad g = {
-            .dx = c->din[0] ? c->din[0] + i * p->xs : NULL,
-            .dw = c->din[1] ? dw : NULL,
-            .db = c->nin > 2 && c->din[2] ? dw + p->ws : NULL};
+        struct bd_conv_grad g = {.dx = c->din[0] ? c->din[0] + i * p->xs : NULL,
+                                 .dw = c->din[1] ? dw : NULL,
+                                 .db = c->nin > 2 && c->din[2] ? dw + p->ws
+                                                               : NULL};
         bd_conv_backward(g, c->dout[0] + i * p->ys, c->in[0]->f + i * p->xs,
                          c->in[1]->f, &p->c, bd_graph_work(c, worker));
     }
@@ -217,5 +225,5 @@ static bd_status back_conv(struct bd_octx *c)
 
 const struct bd_op bd_graph_ops_conv[] = {
     {"Conv", shape_conv, run_conv, back_conv, 0, NULL},
-    {0}
+    {0},
 };

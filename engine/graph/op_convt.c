@@ -25,8 +25,7 @@ static bd_status list(const struct bd_octx *c, const char *name, int64_t *dst,
         return BD_BAD(c, "%s has %zu entries, not %d", name, have, n);
     for (int a = 0; a < n; a++) {
         if (v[a] < least || v[a] > MOST)
-            return BD_BAD(c, "%s %lld is out of range", name,
-                          (long long)v[a]);
+            return BD_BAD(c, "%s %lld is out of range", name, (long long)v[a]);
         dst[a] = v[a];
     }
     return BD_OK;
@@ -44,16 +43,13 @@ static bd_status extents(const struct bd_octx *c, struct convt *p)
     if (s == BD_OK)
         s = list(c, "output_shape", want, p->nd, 1);
     for (int a = 0; s == BD_OK && a < p->nd; a++) {
-        int64_t full = (p->in[a] - 1) * p->s[a] + extra[a] +
-                       (p->k[a] - 1) * p->d[a] + 1;
+        int64_t full =
+            (p->in[a] - 1) * p->s[a] + extra[a] + (p->k[a] - 1) * p->d[a] + 1;
         if (same && !want[a])
             want[a] = p->in[a] * p->s[a];
-        int64_t total = want[a] ? full - want[a]
-                                : pads[a] + pads[p->nd + a];
+        int64_t total = want[a] ? full - want[a] : pads[a] + pads[p->nd + a];
         p->out[a] = full - total;
-        p->lo[a] = !want[a] ? pads[a]
-                   : lower  ? total - total / 2
-                            : total / 2;
+        p->lo[a] = !want[a] ? pads[a] : lower ? total - total / 2 : total / 2;
         if (p->out[a] < 1)
             return BD_BAD(c, "nothing is left of axis %d", a);
     }
@@ -163,5 +159,5 @@ static bd_status run_convt(struct bd_octx *c)
 
 const struct bd_op bd_graph_ops_convt[] = {
     {"ConvTranspose", shape_convt, run_convt, NULL, 0, NULL},
-    {0}
+    {0},
 };

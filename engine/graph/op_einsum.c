@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct einsum {
-    int rank, kept;      /* letters in all; the first `kept` are the result's */
+    int rank, kept; /* letters in all; the first `kept` are the result's */
     int64_t dim[BD_MAX_RANK];
     int64_t stride[2][BD_MAX_RANK]; /* of each input along each letter */
     char letter[BD_MAX_RANK];
@@ -170,5 +170,5 @@ static bd_status run_einsum(struct bd_octx *c)
 
 const struct bd_op bd_graph_ops_einsum[] = {
     {"Einsum", shape_einsum, run_einsum, NULL, 0, NULL},
-    {0}
+    {0},
 };

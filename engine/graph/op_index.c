@@ -173,8 +173,8 @@ static bd_status shape_where(struct bd_octx *c)
         return BD_ENOMEM;
     if (s == BD_OK)
         s = need_whole(c, 0);
-    if (s == BD_OK && bd_dtype_is_real(c->in[1]->type) !=
-                          bd_dtype_is_real(c->in[2]->type))
+    if (s == BD_OK &&
+        bd_dtype_is_real(c->in[1]->type) != bd_dtype_is_real(c->in[2]->type))
         return BD_BAD(c, "its choices are of different kinds");
     if (s == BD_OK)
         s = bd_graph_broadcast(c, &y, c->in[1], c->in[2]);
@@ -300,8 +300,8 @@ static int by_rank(const void *pa, const void *pb)
 static bd_status run_topk(struct bd_octx *c)
 {
     const struct bd_slices *p = c->param;
-    const struct bd_tensor *x = c->in[0], *y = c->out[0] ? c->out[0]
-                                                         : c->out[1];
+    const struct bd_tensor *x = c->in[0],
+                           *y = c->out[0] ? c->out[0] : c->out[1];
     bool least = bd_node_int(c->node, "largest", 1) == 0;
     bool u64 = x->type == BD_U64;
     struct ranked *r = bd_graph_work(c, 0);
@@ -335,5 +335,5 @@ const struct bd_op bd_graph_ops_index[] = {
     {"Where", shape_where, run_where, NULL, 0, NULL},
     {"OneHot", shape_onehot, run_onehot, NULL, 0, NULL},
     {"TopK", shape_topk, run_topk, NULL, 0, NULL},
-    {0}
+    {0},
 };

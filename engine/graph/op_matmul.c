@@ -10,7 +10,7 @@ struct product {
     int64_t m, n, k;
     float alpha, beta;
     /* MatMul: */
-    int64_t batch;      /* products */
+    int64_t batch;       /* products */
     struct bd_walk a, b; /* first matrix of each, in elements */
 };
 
@@ -36,8 +36,8 @@ static bd_status shape_gemm(struct bd_octx *c)
     p->k = a->dim[!p->ta];
     p->n = b->dim[!p->tb];
     if (b->dim[p->tb] != p->k)
-        return BD_BAD(c, "inner extents %lld and %lld differ",
-                      (long long)p->k, (long long)b->dim[p->tb]);
+        return BD_BAD(c, "inner extents %lld and %lld differ", (long long)p->k,
+                      (long long)b->dim[p->tb]);
     c->macs = p->m * p->n * p->k;
     s = bd_graph_out(c, 0, a->type, (int64_t[]){p->m, p->n}, 2);
     if (s != BD_OK || !bd_graph_has_in(c, 2))
@@ -64,10 +64,18 @@ static bd_status run_gemm(struct bd_octx *c)
 {
     const struct product *p = c->param;
     bool bias = bd_graph_has_in(c, 2) && p->beta != 0;
-    struct bd_gemm g = {.ta = p->ta, .tb = p->tb, .m = p->m, .n = p->n,
-                        .k = p->k, .alpha = p->alpha, .beta = bias,
-                        .a = c->in[0]->f, .b = c->in[1]->f, .c = c->out[0]->f,
-                        .lda = p->ta ? p->m : p->k, .ldb = p->tb ? p->k : p->n,
+    struct bd_gemm g = {.ta = p->ta,
+                        .tb = p->tb,
+                        .m = p->m,
+                        .n = p->n,
+                        .k = p->k,
+                        .alpha = p->alpha,
+                        .beta = bias,
+                        .a = c->in[0]->f,
+                        .b = c->in[1]->f,
+                        .c = c->out[0]->f,
+                        .lda = p->ta ? p->m : p->k,
+                        .ldb = p->tb ? p->k : p->n,
                         .ldc = p->n};
     if (p->m == 0 || p->n == 0)
         return BD_OK;
@@ -91,10 +99,18 @@ static void grad_product(struct bd_octx *c, int k, const struct pair *q,
                          const int64_t mnk[3])
 {
     const struct product *p = c->param;
-    struct bd_gemm g = {.ta = q->ta, .tb = q->tb, .m = mnk[0], .n = mnk[1],
-                        .k = mnk[2], .alpha = p->alpha,
-                        .beta = c->acc[k] ? 1.0f : 0.0f, .a = q->a, .b = q->b,
-                        .c = c->din[k], .lda = q->lda, .ldb = q->ldb,
+    struct bd_gemm g = {.ta = q->ta,
+                        .tb = q->tb,
+                        .m = mnk[0],
+                        .n = mnk[1],
+                        .k = mnk[2],
+                        .alpha = p->alpha,
+                        .beta = c->acc[k] ? 1.0f : 0.0f,
+                        .a = q->a,
+                        .b = q->b,
+                        .c = c->din[k],
+                        .lda = q->lda,
+                        .ldb = q->ldb,
                         .ldc = mnk[1]};
     c->kernels->gemm(&g);
 }
@@ -204,8 +220,8 @@ static bd_status shape_product(struct bd_octx *c, struct product *p,
     p->k = a.dim[a.rank - 1];
     p->n = b.dim[b.rank - 1];
     if (b.dim[b.rank - 2] != p->k)
-        return BD_BAD(c, "inner extents %lld and %lld differ",
-                      (long long)p->k, (long long)b.dim[b.rank - 2]);
+        return BD_BAD(c, "inner extents %lld and %lld differ", (long long)p->k,
+                      (long long)b.dim[b.rank - 2]);
     la = a;
     lb = b;
     la.rank -= 2;
@@ -276,10 +292,16 @@ static bd_status run_matmul(struct bd_octx *c)
             whole_product(y->i + i * one, c->in[0]->i + a, c->in[1]->i + b, p);
             continue;
         }
-        struct bd_gemm g = {.m = p->m, .n = p->n, .k = p->k, .alpha = 1,
-                            .a = c->in[0]->f + a, .b = c->in[1]->f + b,
-                            .c = y->f + i * one, .lda = p->k ? p->k : 1,
-                            .ldb = p->n, .ldc = p->n};
+        struct bd_gemm g = {.m = p->m,
+                            .n = p->n,
+                            .k = p->k,
+                            .alpha = 1,
+                            .a = c->in[0]->f + a,
+                            .b = c->in[1]->f + b,
+                            .c = y->f + i * one,
+                            .lda = p->k ? p->k : 1,
+                            .ldb = p->n,
+                            .ldc = p->n};
         if (p->k > 0)
             c->kernels->gemm(&g);
         else
@@ -302,5 +324,5 @@ static bd_status back_matmul(struct bd_octx *c)
 const struct bd_op bd_graph_ops_matmul[] = {
     {"Gemm", shape_gemm, run_gemm, back_gemm, 0, NULL},
     {"MatMul", shape_matmul, run_matmul, back_matmul, 0, NULL},
-    {0}
+    {0},
 };

@@ -24,8 +24,7 @@ static struct bd_walk *new_walk(struct bd_octx *c, size_t n)
 
 static bd_status run_walk(struct bd_octx *c)
 {
-    bd_graph_walk(bd_graph_data(c->out[0]), bd_graph_data(c->in[0]),
-                  c->param);
+    bd_graph_walk(bd_graph_data(c->out[0]), bd_graph_data(c->in[0]), c->param);
     return BD_OK;
 }
 
@@ -48,8 +47,7 @@ static bd_status shape_transpose(struct bd_octx *c)
     if (!w)
         return BD_ENOMEM;
     if (perm && n != (size_t)x->rank)
-        return BD_BAD(c, "perm has %zu entries for %d dimensions", n,
-                      x->rank);
+        return BD_BAD(c, "perm has %zu entries for %d dimensions", n, x->rank);
     dense(stride, x);
     w->rank = x->rank;
     for (int a = 0; a < x->rank; a++) {
@@ -176,8 +174,9 @@ static bd_status part_sizes(const struct bd_octx *c, int64_t *size,
                           (long long)whole);
         sum += size[k];
     }
-    return sum == whole ? BD_OK : BD_BAD(c, "its parts do not add up to %lld",
-                                         (long long)whole);
+    return sum == whole
+               ? BD_OK
+               : BD_BAD(c, "its parts do not add up to %lld", (long long)whole);
 }
 
 static bd_status shape_split(struct bd_octx *c)
@@ -232,8 +231,8 @@ static bd_status shape_concat(struct bd_octx *c)
     *at = axis;
     for (int k = 1; k < c->nin; k++) {
         const struct bd_tensor *x = c->in[k];
-        bool fits = x->rank == y.rank && bd_dtype_is_real(x->type) ==
-                                             bd_dtype_is_real(y.type);
+        bool fits = x->rank == y.rank &&
+                    bd_dtype_is_real(x->type) == bd_dtype_is_real(y.type);
         for (int a = 0; fits && a < y.rank; a++)
             fits = a == axis || x->dim[a] == y.dim[a];
         if (!fits)
@@ -320,21 +319,19 @@ static bd_status shape_space(struct bd_octx *c)
     const int64_t *d = x->dim;
     if (x->rank != 4 || b < 1 || b > 65536 ||
         (to_depth ? d[2] % b || d[3] % b : d[1] % (b * b)))
-        return BD_BAD(c, "blocks of %lld do not fit its input",
-                      (long long)b);
+        return BD_BAD(c, "blocks of %lld do not fit its input", (long long)b);
     if (to_depth) {
         six(w, (int64_t[]){d[0], d[1], d[2] / b, b, d[3] / b, b}, back);
         return bd_graph_out(c, 0, x->type,
-                            (int64_t[]){d[0], d[1] * b * b, d[2] / b,
-                                        d[3] / b}, 4);
+                            (int64_t[]){d[0], d[1] * b * b, d[2] / b, d[3] / b},
+                            4);
     }
     if (!strcmp(bd_node_str(c->node, "mode", "DCR"), "CRD"))
         six(w, (int64_t[]){d[0], d[1] / b / b, b, b, d[2], d[3]}, crd);
     else
         six(w, (int64_t[]){d[0], b, b, d[1] / b / b, d[2], d[3]}, dcr);
-    return bd_graph_out(
-        c, 0, x->type,
-        (int64_t[]){d[0], d[1] / b / b, d[2] * b, d[3] * b}, 4);
+    return bd_graph_out(c, 0, x->type,
+                        (int64_t[]){d[0], d[1] / b / b, d[2] * b, d[3] * b}, 4);
 }
 
 /* ------------------------------------------------------------------ Trilu */
@@ -384,5 +381,5 @@ const struct bd_op bd_graph_ops_move[] = {
     {"DepthToSpace", shape_space, run_walk, NULL, 0, NULL},
     {"SpaceToDepth", shape_space, run_walk, NULL, 0, &yes},
     {"Trilu", shape_trilu, run_trilu, NULL, 0, NULL},
-    {0}
+    {0},
 };

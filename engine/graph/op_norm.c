@@ -57,8 +57,8 @@ static struct bd_bn_state state_of(const struct bd_octx *c)
 {
     const struct bnorm *p = c->param;
     float *k = c->kept;
-    return (struct bd_bn_state){.mean = k, .inv = k + p->b.c,
-                                .var = k + 2 * p->b.c};
+    return (struct bd_bn_state){
+        .mean = k, .inv = k + p->b.c, .var = k + 2 * p->b.c};
 }
 
 /* A few channels at a time, so that a pool can share them. */
@@ -92,8 +92,8 @@ static void apply_stored(struct bd_octx *c, const struct bnorm *p)
         double inv = 1 / sqrt((double)c->in[4]->f[ch] + (double)p->b.eps);
         double slope = (double)c->in[1]->f[ch] * inv;
         float k = (float)slope;
-        float t = (float)((double)c->in[2]->f[ch] -
-                          (double)c->in[3]->f[ch] * slope);
+        float t =
+            (float)((double)c->in[2]->f[ch] - (double)c->in[3]->f[ch] * slope);
         for (int64_t e = 0; e < p->b.s; e++)
             y[e] = x[e] * k + t;
         x += p->b.s;
@@ -129,10 +129,9 @@ static bool bn_back(void *arg, int64_t i, int worker)
     st.mean += first;
     st.inv += first;
     st.var += first;
-    struct bd_bn_grad g = {
-        .dx = c->din[0] ? c->din[0] + first * b.s : NULL,
-        .dgamma = c->din[1] ? c->din[1] + first : NULL,
-        .dbeta = c->din[2] ? c->din[2] + first : NULL};
+    struct bd_bn_grad g = {.dx = c->din[0] ? c->din[0] + first * b.s : NULL,
+                           .dgamma = c->din[1] ? c->din[1] + first : NULL,
+                           .dbeta = c->din[2] ? c->din[2] + first : NULL};
     bd_bn_backward(g, c->dout[0] + first * b.s, c->in[0]->f + first * b.s,
                    c->in[1]->f + first, &b, st);
     return true;
@@ -402,8 +401,7 @@ static bd_status run_lp(struct bd_octx *c)
         }
         double d = p->p == 1 ? sum : sqrt(sum);
         for (int64_t k = 0; k < s->channels; k++)
-            y[k * s->inner] =
-                d != 0 ? (float)((double)x[k * s->inner] / d) : 0;
+            y[k * s->inner] = d != 0 ? (float)((double)x[k * s->inner] / d) : 0;
     }
     return BD_OK;
 }
@@ -418,5 +416,5 @@ const struct bd_op bd_graph_ops_norm[] = {
     {"GroupNormalization", shape_group, run_group, NULL, 0, &yes},
     {"LRN", shape_lrn, run_lrn, NULL, 0, NULL},
     {"LpNormalization", shape_lp, run_lp, NULL, 0, NULL},
-    {0}
+    {0},
 };

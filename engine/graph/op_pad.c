@@ -50,8 +50,8 @@ static bd_status map_axis(struct bd_octx *c, struct pad *p, int axis,
     int64_t total = n + ends[0] + ends[1];
     if (total < 0)
         return BD_BAD(c, "it cuts away more than there is");
-    p->from[axis] = bd_arena_alloc(c->arena, (size_t)total + 1,
-                                   sizeof **p->from);
+    p->from[axis] =
+        bd_arena_alloc(c->arena, (size_t)total + 1, sizeof **p->from);
     if (!p->from[axis])
         return bd_fail(c->err, BD_ENOMEM, "out of memory");
     for (int64_t k = 0; k < total; k++)
@@ -60,8 +60,8 @@ static bd_status map_axis(struct bd_octx *c, struct pad *p, int axis,
     return BD_OK;
 }
 
-static bd_status map_all(struct bd_octx *c, struct pad *p,
-                         const int64_t *pads, const int64_t *axes, int n)
+static bd_status map_all(struct bd_octx *c, struct pad *p, const int64_t *pads,
+                         const int64_t *axes, int n)
 {
     const struct bd_tensor *x = c->in[0];
     int64_t ends[BD_MAX_RANK][2] = {{0}};
@@ -141,5 +141,5 @@ static bd_status run_pad(struct bd_octx *c)
 
 const struct bd_op bd_graph_ops_pad[] = {
     {"Pad", shape_pad, run_pad, NULL, 0, NULL},
-    {0}
+    {0},
 };

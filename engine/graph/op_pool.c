@@ -11,9 +11,9 @@ enum kind { POOL_MAX, POOL_AVERAGE, POOL_LP };
 
 struct pool {
     enum kind kind;
-    struct bd_window w; /* always three axes for the plain way */
+    struct bd_window w;       /* always three axes for the plain way */
     int64_t planes, channels; /* images * channels; channels */
-    int64_t xs, ys;     /* elements of one plane in and out */
+    int64_t xs, ys;           /* elements of one plane in and out */
     bool count_pad, column_major, fast;
     double p;
     struct bd_pool2d k;
@@ -39,12 +39,23 @@ static void widen(struct bd_window *w)
 static void kernel_form(struct pool *p)
 {
     const struct bd_window *w = &p->w;
-    p->k = (struct bd_pool2d){
-        .c = p->channels, .h = w->in[1], .w = w->in[2], .oh = w->out[1],
-        .ow = w->out[2], .kh = w->k[1], .kw = w->k[2], .sh = w->s[1],
-        .sw = w->s[2], .dh = w->d[1], .dw = w->d[2], .pt = w->lo[1],
-        .pl = w->lo[2], .pb = w->hi[1], .pr = w->hi[2],
-        .average = p->kind == POOL_AVERAGE, .count_pad = p->count_pad};
+    p->k = (struct bd_pool2d){.c = p->channels,
+                              .h = w->in[1],
+                              .w = w->in[2],
+                              .oh = w->out[1],
+                              .ow = w->out[2],
+                              .kh = w->k[1],
+                              .kw = w->k[2],
+                              .sh = w->s[1],
+                              .sw = w->s[2],
+                              .dh = w->d[1],
+                              .dw = w->d[2],
+                              .pt = w->lo[1],
+                              .pl = w->lo[2],
+                              .pb = w->hi[1],
+                              .pr = w->hi[2],
+                              .average = p->kind == POOL_AVERAGE,
+                              .count_pad = p->count_pad};
 }
 
 static bd_status finish_pool(struct bd_octx *c, struct pool *p,
@@ -106,8 +117,8 @@ static bd_status shape_global(struct bd_octx *c)
     const struct bd_tensor *x = c->in[0];
     struct bd_window w = {.nd = x->rank - 2};
     if (w.nd < 1 || w.nd > 3)
-        return bd_graph_fail(c, BD_EUNSUPPORTED,
-                             "an input of %d dimensions", x->rank);
+        return bd_graph_fail(c, BD_EUNSUPPORTED, "an input of %d dimensions",
+                             x->rank);
     for (int a = 0; a < w.nd; a++) {
         w.in[a] = w.k[a] = x->dim[2 + a];
         w.out[a] = w.s[a] = w.d[a] = 1;
@@ -142,7 +153,8 @@ static struct seen window(const struct bd_tensor *x, int64_t base,
     int64_t taps = w->k[0] * w->k[1] * w->k[2];
     for (int64_t t = 0; t < taps; t++) {
         int64_t tap[3] = {t / (w->k[1] * w->k[2]), t / w->k[2] % w->k[1],
-                          t % w->k[2]}, at = 0;
+                          t % w->k[2]},
+                at = 0;
         bool in = true, padded = true;
         for (int a = 0; a < 3; a++) {
             int64_t q = o[a] * w->s[a] - w->lo[a] + tap[a] * w->d[a];
@@ -247,5 +259,5 @@ const struct bd_op bd_graph_ops_pool[] = {
     {"GlobalMaxPool", shape_global, run_pool, back_pool, 0, &max},
     {"GlobalAveragePool", shape_global, run_pool, back_pool, 0, &average},
     {"GlobalLpPool", shape_global, run_pool, NULL, 0, &lp},
-    {0}
+    {0},
 };

@@ -42,8 +42,7 @@ static bd_status read_scales(const struct bd_octx *c, struct scales *p)
     p->block = 1;
     if (p->blocked && p->n > 0)
         p->block = (p->x.channels + p->n - 1) / p->n;
-    if (p->blocked ? n != p->x.outer * p->n * p->x.inner
-                   : n != p->x.channels)
+    if (p->blocked ? n != p->x.outer * p->n * p->x.inner : n != p->x.channels)
         return BD_BAD(c, "%lld scales do not fit its input", (long long)n);
     return BD_OK;
 }
@@ -97,7 +96,7 @@ static bd_status shape_scaled(struct bd_octx *c)
         (zero && bd_dtype_is_real(c->in[2]->type)))
         return bd_graph_fail(c, BD_EUNSUPPORTED, "codes that are not whole");
     int64_t to = bd_node_int(c->node, "output_dtype", 0);
-    enum bd_dtype type = back ? c->in[1]->type
+    enum bd_dtype type = back   ? c->in[1]->type
                          : zero ? c->in[2]->type
                          : to   ? (enum bd_dtype)to
                                 : BD_U8;
@@ -112,8 +111,8 @@ static bd_status run_quantize(struct bd_octx *c)
         int64_t at = which(p, k);
         /* The quotient is rounded to float first, as references do. */
         float v = c->in[0]->f[k] / c->in[1]->f[at];
-        c->out[0]->i[k] = quantized((double)v, zero_at(c, 2, at),
-                                    c->out[0]->type);
+        c->out[0]->i[k] =
+            quantized((double)v, zero_at(c, 2, at), c->out[0]->type);
     }
     return BD_OK;
 }
@@ -158,8 +157,7 @@ static bd_status run_dynamic(struct bd_octx *c)
     int64_t zero = scale > 0 ? quantized((double)(-lo / scale), 0, BD_U8) : 0;
     for (int64_t k = 0; c->out[0] && k < n; k++)
         c->out[0]->i[k] =
-            scale > 0 ? quantized((double)(c->in[0]->f[k] / scale), zero,
-                                  BD_U8)
+            scale > 0 ? quantized((double)(c->in[0]->f[k] / scale), zero, BD_U8)
                       : 0;
     if (c->nout > 1 && c->out[1])
         c->out[1]->f[0] = scale;
@@ -185,8 +183,7 @@ static bd_status whole_inputs(const struct bd_octx *c, const struct roles *r)
 {
     const int k[4] = {0, r->b, r->az, r->bz};
     for (int i = 0; i < 4; i++)
-        if (bd_graph_has_in(c, k[i]) &&
-            bd_dtype_is_real(c->in[k[i]]->type))
+        if (bd_graph_has_in(c, k[i]) && bd_dtype_is_real(c->in[k[i]]->type))
             return BD_BAD(c, "input %d is not codes", k[i]);
     for (int i = 2; i < 4; i++)
         if (bd_graph_has_in(c, k[i]) && bd_tensor_count(c->in[k[i]]) != 1)
@@ -217,11 +214,10 @@ static bd_status shape_codes(struct bd_octx *c)
     if (s == BD_OK)
         s = whole_inputs(c, r);
     for (int k = 1; s == BD_OK && r->scaled && k < 7; k += k == 1 ? 3 : 2)
-        if (!bd_dtype_is_real(c->in[k]->type) ||
-            bd_tensor_count(c->in[k]) != 1)
+        if (!bd_dtype_is_real(c->in[k]->type) || bd_tensor_count(c->in[k]) != 1)
             s = bd_graph_fail(c, BD_EUNSUPPORTED, "several scales");
-    if (s == BD_OK && r->scaled && (bd_dtype_is_real(c->in[7]->type) ||
-                                    bd_tensor_count(c->in[7]) != 1))
+    if (s == BD_OK && r->scaled &&
+        (bd_dtype_is_real(c->in[7]->type) || bd_tensor_count(c->in[7]) != 1))
         s = BD_BAD(c, "its last zero point is not one whole number");
     if (s != BD_OK)
         return s;
@@ -261,10 +257,10 @@ static bd_status run_codes(struct bd_octx *c)
     const struct roles *r = c->op->aux;
     const struct product *p = c->param;
     int64_t az = zero_at(c, r->az, 0), bz = zero_at(c, r->bz, 0);
-    double scale = !r->scaled ? 1
-                              : (double)c->in[1]->f[0] *
-                                    (double)c->in[4]->f[0] /
-                                    (double)c->in[6]->f[0];
+    double scale = !r->scaled
+                       ? 1
+                       : (double)c->in[1]->f[0] * (double)c->in[4]->f[0] /
+                             (double)c->in[6]->f[0];
     struct bd_tensor *y = c->out[0];
     for (int64_t i = 0; i < p->batch * p->m * p->n; i++) {
         int64_t each = p->m * p->n, row = i % each / p->n, col = i % p->n;
@@ -274,9 +270,9 @@ static bd_status run_codes(struct bd_octx *c)
         for (int64_t k = 0; k < p->k; k++)
             bits += product_of(a[row * p->k + k], az, b[k * p->n + col], bz);
         int64_t sum = (int64_t)bits;
-        y->i[i] = r->scaled ? quantized((double)sum * scale, c->in[7]->i[0],
-                                        y->type)
-                            : bd_graph_wrap(sum, y->type);
+        y->i[i] = r->scaled
+                      ? quantized((double)sum * scale, c->in[7]->i[0], y->type)
+                      : bd_graph_wrap(sum, y->type);
     }
     return BD_OK;
 }
@@ -301,9 +297,8 @@ static bd_status shape_convint(struct bd_octx *c)
         return s;
     const struct bd_tensor *x = c->in[0], *w = c->in[1];
     p->group = bd_node_int(c->node, "group", 1);
-    if (x->rank != 4 || w->rank != 4 || p->group < 1 ||
-        x->dim[1] % p->group || w->dim[0] % p->group ||
-        w->dim[1] != x->dim[1] / p->group)
+    if (x->rank != 4 || w->rank != 4 || p->group < 1 || x->dim[1] % p->group ||
+        w->dim[0] % p->group || w->dim[1] != x->dim[1] / p->group)
         return BD_BAD(c, "its weights do not fit its input");
     p->n = x->dim[0];
     p->cin = x->dim[1];
@@ -316,8 +311,8 @@ static bd_status shape_convint(struct bd_octx *c)
 }
 
 /* Output (oy, ox) of one output channel: x is its group's first plane. */
-static int64_t taps(const struct bd_octx *c, const int64_t *x,
-                    const int64_t *w, int64_t o)
+static int64_t taps(const struct bd_octx *c, const int64_t *x, const int64_t *w,
+                    int64_t o)
 {
     const struct convint *p = c->param;
     const struct bd_window *a = &p->w;
@@ -344,8 +339,8 @@ static bd_status run_convint(struct bd_octx *c)
     for (int64_t k = 0; k < p->n * p->cout * pix; k++) {
         int64_t o = k / pix % p->cout, n = k / pix / p->cout;
         const int64_t *x = c->in[0]->i + (n * p->cin + o / og * cg) * plane;
-        c->out[0]->i[k] = bd_graph_wrap(
-            taps(c, x, c->in[1]->i + o * size, k % pix), BD_I32);
+        c->out[0]->i[k] =
+            bd_graph_wrap(taps(c, x, c->in[1]->i + o * size, k % pix), BD_I32);
     }
     return BD_OK;
 }
@@ -361,5 +356,5 @@ const struct bd_op bd_graph_ops_quantize[] = {
     {"QLinearMatMul", shape_codes, run_codes, NULL, 0, &qlinear},
     {"MatMulInteger", shape_codes, run_codes, NULL, 0, &integer},
     {"ConvInteger", shape_convint, run_convint, NULL, 0, NULL},
-    {0}
+    {0},
 };

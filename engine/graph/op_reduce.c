@@ -7,8 +7,16 @@
 #include <string.h>
 
 enum kind {
-    RED_SUM, RED_MEAN, RED_MAX, RED_MIN, RED_PROD, RED_L1, RED_L2,
-    RED_LOGSUM, RED_LOGSUMEXP, RED_SUMSQUARE
+    RED_SUM,
+    RED_MEAN,
+    RED_MAX,
+    RED_MIN,
+    RED_PROD,
+    RED_L1,
+    RED_L2,
+    RED_LOGSUM,
+    RED_LOGSUMEXP,
+    RED_SUMSQUARE
 };
 
 struct reduce {
@@ -101,7 +109,11 @@ static double start_of(enum kind kind)
         return INFINITY;
     case RED_PROD:
         return 1;
-    case RED_SUM: case RED_MEAN: case RED_L1: case RED_L2: case RED_LOGSUM:
+    case RED_SUM:
+    case RED_MEAN:
+    case RED_L1:
+    case RED_L2:
+    case RED_LOGSUM:
     case RED_SUMSQUARE:
         break;
     }
@@ -111,9 +123,12 @@ static double start_of(enum kind kind)
 static double add_real(double acc, double v, enum kind kind)
 {
     switch (kind) {
-    case RED_SUM: case RED_MEAN: case RED_LOGSUM:
+    case RED_SUM:
+    case RED_MEAN:
+    case RED_LOGSUM:
         return acc + v;
-    case RED_MAX: case RED_LOGSUMEXP: /* the latter: its first pass */
+    case RED_MAX:
+    case RED_LOGSUMEXP: /* the latter: its first pass */
         return v > acc || isnan(v) ? v : acc;
     case RED_MIN:
         return v < acc || isnan(v) ? v : acc;
@@ -121,7 +136,8 @@ static double add_real(double acc, double v, enum kind kind)
         return acc * v;
     case RED_L1:
         return acc + fabs(v);
-    case RED_L2: case RED_SUMSQUARE:
+    case RED_L2:
+    case RED_SUMSQUARE:
         return acc + v * v;
     }
     return acc;
@@ -136,8 +152,13 @@ static double end_of(double acc, double n, enum kind kind)
         return sqrt(acc);
     case RED_LOGSUM:
         return log(acc);
-    case RED_SUM: case RED_MAX: case RED_MIN: case RED_PROD: case RED_L1:
-    case RED_LOGSUMEXP: case RED_SUMSQUARE:
+    case RED_SUM:
+    case RED_MAX:
+    case RED_MIN:
+    case RED_PROD:
+    case RED_L1:
+    case RED_LOGSUMEXP:
+    case RED_SUMSQUARE:
         break;
     }
     return acc;
@@ -183,9 +204,13 @@ static int64_t add_whole(int64_t acc, int64_t v, enum kind kind)
         return (int64_t)(a * b);
     case RED_L1:
         return (int64_t)(a + (v < 0 ? 0 - b : b));
-    case RED_SUMSQUARE: case RED_L2:
+    case RED_SUMSQUARE:
+    case RED_L2:
         return (int64_t)(a + b * b);
-    case RED_SUM: case RED_MEAN: case RED_LOGSUM: case RED_LOGSUMEXP:
+    case RED_SUM:
+    case RED_MEAN:
+    case RED_LOGSUM:
+    case RED_LOGSUMEXP:
         break;
     }
     return (int64_t)(a + b);
@@ -311,8 +336,10 @@ static bd_status run_cumsum(struct bd_octx *c)
     return BD_OK;
 }
 
+/* clang-format off */
 #define KIND(k) &(const enum kind){k}
 #define REDUCE(name, k) {name, shape_reduce, run_reduce, NULL, 0, KIND(k)}
+/* clang-format on */
 
 const struct bd_op bd_graph_ops_reduce[] = {
     REDUCE("ReduceSum", RED_SUM),
@@ -328,5 +355,5 @@ const struct bd_op bd_graph_ops_reduce[] = {
     {"ArgMax", shape_arg, run_arg, NULL, 0, KIND(RED_MAX)},
     {"ArgMin", shape_arg, run_arg, NULL, 0, KIND(RED_MIN)},
     {"CumSum", shape_cumsum, run_cumsum, NULL, 0, NULL},
-    {0}
+    {0},
 };

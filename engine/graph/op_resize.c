@@ -10,7 +10,7 @@ enum mode { NEAREST, LINEAR, CUBIC };
 enum coord { HALF_PIXEL, SYMMETRIC, PYTORCH, ALIGN, ASYMMETRIC, CROP };
 enum round { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL };
 
-struct axis {       /* one that changes */
+struct axis { /* one that changes */
     int at;
     int64_t in, out;
     int taps;
@@ -51,9 +51,13 @@ static bd_status word(const struct bd_octx *c, const char *attr,
 static bd_status read_words(const struct bd_octx *c, struct wish *w)
 {
     static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
-    static const char *const coords[] = {
-        "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",
-        "align_corners", "asymmetric", "tf_crop_and_resize", NULL};
+    static const char *const coords[] = {"half_pixel",
+                                         "half_pixel_symmetric",
+                                         "pytorch_half_pixel",
+                                         "align_corners",
+                                         "asymmetric",
+                                         "tf_crop_and_resize",
+                                         NULL};
     static const char *const rounds[] = {
         "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
     int mode, coord, round;
@@ -94,8 +98,7 @@ static void sizes_to_scales(const struct bd_octx *c, struct wish *w,
         w->out[a] = size->i[k];
         w->scale[a] = (double)size->i[k] / (double)x->dim[a];
         w->touched[a] = true;
-        common = least ? fmin(common, w->scale[a])
-                       : fmax(common, w->scale[a]);
+        common = least ? fmin(common, w->scale[a]) : fmax(common, w->scale[a]);
     }
     for (int64_t k = 0; strcmp(policy, "stretch") && k < n; k++) {
         w->scale[axes[k]] = common;
@@ -204,8 +207,7 @@ static double original(const struct wish *w, int a, double in, double k)
     case CROP:
         return w->from[a] * (in - 1) +
                (out == 1 ? (w->to[a] - w->from[a]) * (in - 1) / 2
-                         : k * (w->to[a] - w->from[a]) * (in - 1) /
-                               (out - 1));
+                         : k * (w->to[a] - w->from[a]) * (in - 1) / (out - 1));
     }
     return (k + 0.5) / s - 0.5;
 }
@@ -220,8 +222,7 @@ static double cubic(double x, double a)
 
 /* Weight of the source `off` elements after the one left of the place;
  * ratio in (0,1] is how far the place lies beyond that one. */
-static double tap(const struct wish *w, double off, double ratio,
-                  double shrink)
+static double tap(const struct wish *w, double off, double ratio, double shrink)
 {
     double d = (off - ratio) * shrink;
     bool right = w->round == CEIL || ratio == 1 ||
@@ -252,8 +253,9 @@ static void fill_place(struct axis *x, const struct wish *w, int64_t k,
             wt = 0;
         sum += wt;
         x->weight[k * x->taps + t] = (float)wt;
-        x->index[k * x->taps + t] =
-            in ? (int64_t)from : from < 0 ? 0 : x->in - 1;
+        x->index[k * x->taps + t] = in         ? (int64_t)from
+                                    : from < 0 ? 0
+                                               : x->in - 1;
     }
     for (int t = 0; t < x->taps && sum != 0; t++)
         x->weight[k * x->taps + t] /= (float)sum;
@@ -353,5 +355,5 @@ static const bool old = true; /* marks Upsample, which never had a choice */
 const struct bd_op bd_graph_ops_resize[] = {
     {"Resize", shape_resize, run_resize, NULL, 0, NULL},
     {"Upsample", shape_resize, run_resize, NULL, 0, &old},
-    {0}
+    {0},
 };

@@ -10,8 +10,8 @@
 enum { X, W, R, B, LENS, H0, C0, PEEP };
 
 struct rnn;
-typedef void cell_fn(const struct rnn *p, float *h, float *c,
-                     const float *gate, const float *rgate);
+typedef void cell_fn(const struct rnn *p, float *h, float *c, const float *gate,
+                     const float *rgate);
 
 struct kind {
     int64_t gates;
@@ -30,8 +30,8 @@ static float logistic(float v)
 }
 
 /* gate: W x + Wb; rgate: R h + Rb, both [G, H]. */
-static void rnn_cell(const struct rnn *p, float *h, float *c,
-                     const float *gate, const float *rgate)
+static void rnn_cell(const struct rnn *p, float *h, float *c, const float *gate,
+                     const float *rgate)
 {
     (void)c;
     for (int64_t k = 0; k < p->h; k++)
@@ -53,8 +53,8 @@ static void lstm_cell(const struct rnn *p, float *h, float *c,
 
 /* Gates in the order update, reset, hidden; the caller has put the hidden
  * gate's recurrent part into rgate with the reset applied. */
-static void gru_cell(const struct rnn *p, float *h, float *c,
-                     const float *gate, const float *rgate)
+static void gru_cell(const struct rnn *p, float *h, float *c, const float *gate,
+                     const float *rgate)
 {
     (void)c;
     for (int64_t k = 0; k < p->h; k++) {
@@ -70,9 +70,9 @@ static const struct kind plain = {1, rnn_cell}, lstm = {4, lstm_cell},
 /* Only what changes nothing may be asked for. */
 static bd_status check_options(const struct bd_octx *c)
 {
-    static const char *const refused[] = {
-        "activations", "activation_alpha", "activation_beta", "clip",
-        "input_forget", NULL};
+    static const char *const refused[] = {"activations",     "activation_alpha",
+                                          "activation_beta", "clip",
+                                          "input_forget",    NULL};
     for (const char *const *k = refused; *k; k++)
         if (bd_node_attr(c->node, *k))
             return bd_graph_fail(c, BD_EUNSUPPORTED, "%s", *k);
@@ -137,8 +137,7 @@ static bd_status shape_rnn(struct bd_octx *c)
     int64_t all[4] = {p->steps, p->dirs, p->batch, p->h};
     int64_t last[3] = {p->dirs, p->batch, p->h};
     if (p->batch_first) {
-        memcpy(all, (int64_t[]){p->batch, p->steps, p->dirs, p->h},
-               sizeof all);
+        memcpy(all, (int64_t[]){p->batch, p->steps, p->dirs, p->h}, sizeof all);
         memcpy(last, (int64_t[]){p->batch, p->dirs, p->h}, sizeof last);
     }
     c->mixes = !p->batch_first;
@@ -253,5 +252,5 @@ const struct bd_op bd_graph_ops_rnn[] = {
     {"RNN", shape_rnn, run_rnn, NULL, 0, &plain},
     {"LSTM", shape_rnn, run_rnn, NULL, 0, &lstm},
     {"GRU", shape_rnn, run_rnn, NULL, 0, &gru},
-    {0}
+    {0},
 };

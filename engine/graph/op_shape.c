@@ -46,8 +46,7 @@ static bd_status fill_open(const struct bd_octx *c, int64_t *dim, int rank,
     if (open >= 0)
         rest *= dim[open];
     if (rest != have)
-        return BD_BAD(c, "%lld elements do not fit its shape",
-                      (long long)have);
+        return BD_BAD(c, "%lld elements do not fit its shape", (long long)have);
     return BD_OK;
 }
 
@@ -197,8 +196,7 @@ static bd_status shape_cast(struct bd_octx *c)
     if (!known || to == BD_STRING)
         return bd_graph_fail(c, BD_EUNSUPPORTED, "casts to type %lld",
                              (long long)to);
-    return bd_graph_out(c, 0, (enum bd_dtype)to, c->in[0]->dim,
-                        c->in[0]->rank);
+    return bd_graph_out(c, 0, (enum bd_dtype)to, c->in[0]->dim, c->in[0]->rank);
 }
 
 static bd_status run_cast(struct bd_octx *c)
@@ -213,7 +211,8 @@ static bd_status run_cast(struct bd_octx *c)
             y->i[k] = bd_graph_to_int((double)x->f[k], y->type);
         else if (y->f)
             y->f[k] = rounded(x->type == BD_U64 ? (float)(uint64_t)x->i[k]
-                                                : (float)x->i[k], y->type);
+                                                : (float)x->i[k],
+                              y->type);
         else
             y->i[k] = bd_graph_wrap(x->i[k], y->type);
     }
@@ -356,8 +355,7 @@ static bd_status shape_range(struct bd_octx *c)
     if (s != BD_OK)
         return s;
     for (int k = 0; k < 3; k++)
-        if (c->in[k]->type != c->in[0]->type ||
-            bd_tensor_count(c->in[k]) != 1)
+        if (c->in[k]->type != c->in[0]->type || bd_tensor_count(c->in[k]) != 1)
             return BD_BAD(c, "input %d is not one number like the first", k);
     double n = ceil((to - from) / step);
     if (!(step != 0) || !(n < (double)BD_MAX_ELEMENTS))
@@ -382,7 +380,9 @@ static bd_status run_range(struct bd_octx *c)
 
 static const bool yes = true; /* marks the second of a pair of rows */
 #define ALIAS(name, shape)                                                     \
-    {name, shape, run_copy, back_copy, BD_OP_ALIAS, NULL}
+    {                                                                          \
+        name, shape, run_copy, back_copy, BD_OP_ALIAS, NULL                    \
+    }
 
 const struct bd_op bd_graph_ops_shape[] = {
     ALIAS("Identity", shape_same),
@@ -398,5 +398,5 @@ const struct bd_op bd_graph_ops_shape[] = {
     {"Size", shape_size, run_nothing, NULL, 0, NULL},
     {"ConstantOfShape", shape_fill, run_fill, NULL, 0, NULL},
     {"Range", shape_range, run_range, NULL, 0, NULL},
-    {0}
+    {0},
 };

@@ -76,5 +76,5 @@ const struct bd_op bd_graph_ops_softmax[] = {
     {"Softmax", shape_softmax, run_softmax, NULL, 0, &soft},
     {"LogSoftmax", shape_softmax, run_softmax, NULL, 0, &logsoft},
     {"Hardmax", shape_softmax, run_softmax, NULL, 0, &hard},
-    {0}
+    {0},
 };

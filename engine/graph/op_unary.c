@@ -59,6 +59,7 @@ static float shrink(float v, float bias, float lambd)
     return v < -lambd ? v + bias : v > lambd ? v - bias : 0;
 }
 
+/* clang-format off */
 LOOP(relu, v <= 0 ? 0 : v) /* NaN stays; no branch to guess wrong */
 LOOP(leaky, v < 0 ? v * p[0] : v)
 LOOP(elu, v < 0 ? p[0] * expm1f(v) : v)
@@ -66,10 +67,10 @@ LOOP(celu, v < 0 ? p[0] * expm1f(v / p[0]) : v)
 LOOP(selu, p[1] * (v < 0 ? p[0] * expm1f(v) : v))
 LOOP(thresholded, v > p[0] ? v : 0)
 LOOP(hard_sig, hard_sigmoid(v, p[0], p[1]))
-LOOP(hard_swish, v *hard_sigmoid(v, 1.0f / 6, 0.5f))
+LOOP(hard_swish, v * hard_sigmoid(v, 1.0f / 6, 0.5f))
 LOOP(sigm, sigmoid(v))
-LOOP(swish, v *sigmoid(p[0] * v))
-LOOP(mish, v *tanhf(softplus(v)))
+LOOP(swish, v * sigmoid(p[0] * v))
+LOOP(mish, v * tanhf(softplus(v)))
 LOOP(soft_plus, softplus(v))
 LOOP(soft_sign, v / (1.0f + fabsf(v)))
 LOOP(shrunk, shrink(v, p[0], p[1]))
@@ -99,6 +100,7 @@ LOOP(atanh_, atanhf(v))
 LOOP(gelu, p[0] != 0 ? tanh_gelu(v) : erf_gelu(v))
 LOOP(is_nan, isnan(v) ? 1 : 0)
 LOOP(is_inf, isinf(v) && (v < 0 ? p[0] : p[1]) != 0 ? 1 : 0)
+/* clang-format on */
 
 static int64_t whole_neg(int64_t v)
 {
@@ -306,6 +308,7 @@ static bd_status back_relu(struct bd_octx *c)
     return BD_OK;
 }
 
+/* clang-format off */
 #define PLAIN(f) &(const struct unary){f, {{NULL, 0}}, NULL, false}
 #define WHOLE(f, w) &(const struct unary){f, {{NULL, 0}}, w, false}
 #define ONE(f, a, d) &(const struct unary){f, {{a, d}}, NULL, false}
@@ -315,6 +318,7 @@ static bd_status back_relu(struct bd_octx *c)
     &(const struct unary){f, {{a, 1}, {b, 1}}, NULL, true}
 #define ROW(name, aux) {name, shape_unary, run_unary, NULL, BD_OP_INPLACE, aux}
 #define ROW_TRUTH(name, aux) {name, shape_unary, run_unary, NULL, 0, aux}
+/* clang-format on */
 
 const struct bd_op bd_graph_ops_unary[] = {
     {"Relu", shape_unary, run_unary, back_relu, BD_OP_INPLACE,
@@ -364,5 +368,5 @@ const struct bd_op bd_graph_ops_unary[] = {
     ROW("BitwiseNot", WHOLE(NULL, whole_flip)),
     ROW_TRUTH("IsNaN", TRUTH(is_nan, NULL, NULL)),
     ROW_TRUTH("IsInf", TRUTH(is_inf, "detect_negative", "detect_positive")),
-    {0}
+    {0},
 };

@@ -59,8 +59,8 @@ static bd_status settle_inputs(struct bd_plan *p, const struct bd_plan_opts *o,
         }
         p->val[v].f = NULL;
         p->val[v].i = NULL;
-        bd_status s = settle_input(&p->val[v], &m->value[v], k == 0, o->batch,
-                                   err);
+        bd_status s =
+            settle_input(&p->val[v], &m->value[v], k == 0, o->batch, err);
         if (s != BD_OK)
             return s;
     }
@@ -80,8 +80,8 @@ static bd_status fold_room(struct bd_plan *p, struct bd_octx *c)
         if (n > FOLD_MOST)
             return bd_graph_fail(c, BD_EUNSUPPORTED,
                                  "a constant of %lld elements", (long long)n);
-        void *d = bd_arena_alloc(&p->arena, n > 0 ? (size_t)n : 1,
-                                 bd_graph_esize(t));
+        void *d =
+            bd_arena_alloc(&p->arena, n > 0 ? (size_t)n : 1, bd_graph_esize(t));
         if (!d)
             return bd_fail(c->err, BD_ENOMEM, "out of memory");
         if (bd_dtype_is_real(t->type))
@@ -143,10 +143,15 @@ static bd_status resolve_node(struct bd_plan *p, size_t i, struct bd_err *err)
 {
     struct bd_gnode *g = &p->node[i];
     struct bd_tensor dump;
-    struct bd_octx c = {.node = g->n, .op = g->op, .opset = p->m->opset,
-                        .nin = g->n->nin, .nout = g->n->nout,
-                        .kernels = p->kernels, .train = p->train,
-                        .err = err, .arena = &p->arena};
+    struct bd_octx c = {.node = g->n,
+                        .op = g->op,
+                        .opset = p->m->opset,
+                        .nin = g->n->nin,
+                        .nout = g->n->nout,
+                        .kernels = p->kernels,
+                        .train = p->train,
+                        .err = err,
+                        .arena = &p->arena};
     bd_status s = open_node(p, &c, &dump);
     if (s == BD_OK)
         s = g->op->shape(&c);

@@ -26,9 +26,9 @@ struct bd_runner {
     int workers;
     int64_t batch, chunks, per_image; /* per_image: output floats */
     struct bd_cuts cuts;
-    char **store;   /* [ncuts * chunks] or NULL: not stored yet */
-    uint64_t *key;  /* [ncuts * chunks] what each holds, 0 = nothing */
-    int64_t nodes;  /* that a full run executes */
+    char **store;  /* [ncuts * chunks] or NULL: not stored yet */
+    uint64_t *key; /* [ncuts * chunks] what each holds, 0 = nothing */
+    int64_t nodes; /* that a full run executes */
     int64_t ran, all;
 };
 
@@ -88,8 +88,10 @@ static bd_status check_ends(struct bd_runner *r, const struct bd_model *m,
         return bd_fail(err, BD_EUNSUPPORTED,
                        "it has no graph to run; name one with --arch");
     if (m->ninputs > 1)
-        return bd_fail(err, BD_EUNSUPPORTED, "it has %zu inputs; images fit "
-                       "networks with one", m->ninputs);
+        return bd_fail(err, BD_EUNSUPPORTED,
+                       "it has %zu inputs; images fit "
+                       "networks with one",
+                       m->ninputs);
     const struct bd_tensor *x = &r->plan->val[m->input[0]];
     const struct bd_tensor *y = &r->plan->val[m->output[0]];
     if (!bd_dtype_is_real(x->type) || !bd_dtype_is_real(y->type))
@@ -119,8 +121,8 @@ static bd_status open_cache(struct bd_runner *r, size_t memory,
                             struct bd_err *err)
 {
     size_t budget = memory ? memory : quarter_of_memory();
-    bd_status s = bd_graph_cuts(&r->cuts, r->plan,
-                                budget / (size_t)(r->chunks + 1), err);
+    bd_status s =
+        bd_graph_cuts(&r->cuts, r->plan, budget / (size_t)(r->chunks + 1), err);
     if (s != BD_OK)
         return s;
     size_t n = (size_t)r->chunks * r->cuts.n + 1;
@@ -200,8 +202,8 @@ static void digest_prefixes(struct job *j)
     uint64_t d = 1;
     size_t layer = 0;
     for (size_t k = 0; k < cuts->n; k++) {
-        for (; layer < m->nlayers &&
-               m->layer[layer].node < cuts->cut[k].node; layer++) {
+        for (; layer < m->nlayers && m->layer[layer].node < cuts->cut[k].node;
+             layer++) {
             uint64_t key = j->run->q ? j->run->q[layer].key : 0;
             d = bd_digest(&key, sizeof key, d);
         }
@@ -280,21 +282,18 @@ static void observe(void *arg, int layer, const struct bd_tensor *in,
         if (t[i].f)
             t[i].f += slot * k->skip;
     }
-    k->j->run->observe(k->j->run->observe_arg[k->worker], layer, &t[0],
-                       &t[1]);
+    k->j->run->observe(k->j->run->observe_arg[k->worker], layer, &t[0], &t[1]);
 }
 
 static bd_status fetch(const struct chunk *k, struct bd_exec *e,
                        struct bd_err *err)
 {
     const struct bd_runner *r = k->j->r;
-    const struct bd_tensor *x =
-        bd_exec_value(e, r->plan->m->input[0]);
+    const struct bd_tensor *x = bd_exec_value(e, r->plan->m->input[0]);
     int64_t first = k->at * r->batch, left = r->src.images - first;
     int64_t n = left < r->batch ? left : r->batch;
     int64_t each = bd_tensor_count(x) / r->batch;
-    memset(x->f + n * each, 0,
-           (size_t)((r->batch - n) * each) * sizeof *x->f);
+    memset(x->f + n * each, 0, (size_t)((r->batch - n) * each) * sizeof *x->f);
     return r->src.fetch(r->src.arg, first, n, x->f, err);
 }
 
@@ -336,8 +335,7 @@ static void deliver(const struct chunk *k, const struct bd_exec *e)
 {
     struct job *j = k->j;
     const struct bd_runner *r = j->r;
-    const struct bd_tensor *y =
-        bd_exec_value(e, r->plan->m->output[0]);
+    const struct bd_tensor *y = bd_exec_value(e, r->plan->m->output[0]);
     int64_t first = k->at * r->batch + k->skip - j->run->first;
     float *dst = j->out + first * r->per_image;
     memcpy(dst, y->f + k->skip * r->per_image,
@@ -369,7 +367,9 @@ static bool one_chunk(void *arg, int64_t index, int worker)
     int64_t at = j->run->first / r->batch + index;
     int64_t begin = at * r->batch, end = begin + r->batch;
     int64_t from = begin < j->run->first ? j->run->first : begin;
-    struct chunk k = {.j = j, .at = at, .skip = from - begin,
+    struct chunk k = {.j = j,
+                      .at = at,
+                      .skip = from - begin,
                       .count = (end < j->end ? end : j->end) - from,
                       .worker = worker};
     struct bd_err err = {0};
@@ -396,8 +396,8 @@ static bd_status check_range(const struct bd_runner *r,
     int64_t n = r->src.images;
     if (run->first < 0 || run->images < 0 || run->first > n ||
         run->images > n - run->first)
-        return bd_fail(err, BD_EINVALID,
-                       "images %lld to %lld of %lld", (long long)run->first,
+        return bd_fail(err, BD_EINVALID, "images %lld to %lld of %lld",
+                       (long long)run->first,
                        (long long)(run->first + run->images), (long long)n);
     *end = run->images ? run->first + run->images : n;
     return BD_OK;

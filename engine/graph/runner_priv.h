@@ -6,9 +6,9 @@
 
 struct bd_cut { /* just before a node */
     int node;
-    size_t n, bytes;  /* values alive there and read later; their bytes */
+    size_t n, bytes; /* values alive there and read later; their bytes */
     const int *value;
-    bool input;       /* the network's input is read later as well */
+    bool input; /* the network's input is read later as well */
 };
 
 struct bd_cuts { /* ascending by node */

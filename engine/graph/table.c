@@ -5,12 +5,12 @@
 #include <string.h>
 
 static const struct bd_op *const files[] = {
-    bd_graph_ops_attention, bd_graph_ops_binary, bd_graph_ops_conv,
-    bd_graph_ops_convt, bd_graph_ops_einsum, bd_graph_ops_index,
-    bd_graph_ops_matmul, bd_graph_ops_move, bd_graph_ops_norm, bd_graph_ops_pad,
-    bd_graph_ops_pool, bd_graph_ops_quantize, bd_graph_ops_reduce,
-    bd_graph_ops_resize, bd_graph_ops_rnn, bd_graph_ops_shape,
-    bd_graph_ops_softmax, bd_graph_ops_unary,
+    bd_graph_ops_attention, bd_graph_ops_binary,  bd_graph_ops_conv,
+    bd_graph_ops_convt,     bd_graph_ops_einsum,  bd_graph_ops_index,
+    bd_graph_ops_matmul,    bd_graph_ops_move,    bd_graph_ops_norm,
+    bd_graph_ops_pad,       bd_graph_ops_pool,    bd_graph_ops_quantize,
+    bd_graph_ops_reduce,    bd_graph_ops_resize,  bd_graph_ops_rnn,
+    bd_graph_ops_shape,     bd_graph_ops_softmax, bd_graph_ops_unary,
 };
 
 const struct bd_op *bd_graph_op(const char *name)

@@ -52,12 +52,11 @@ bd_status bd_graph_out(struct bd_octx *c, int k, enum bd_dtype type,
         return BD_OK;
     int64_t count;
     if (rank > BD_MAX_RANK)
-        return BD_BAD(c, "its result has %d dimensions; %d is the limit",
-                      rank, BD_MAX_RANK);
+        return BD_BAD(c, "its result has %d dimensions; %d is the limit", rank,
+                      BD_MAX_RANK);
     for (int a = 0; a < rank; a++)
         if (dim[a] < 0)
-            return BD_BAD(c, "dimension %d of its result would be negative",
-                          a);
+            return BD_BAD(c, "dimension %d of its result would be negative", a);
     if (bd_shape_check(&count, dim, rank, NULL) != BD_OK)
         return BD_BAD(c, "its result is too large");
     struct bd_tensor *t = c->out[k];
@@ -68,8 +67,7 @@ bd_status bd_graph_out(struct bd_octx *c, int k, enum bd_dtype type,
     return BD_OK;
 }
 
-bd_status bd_graph_out_like(struct bd_octx *c, int k,
-                            const struct bd_tensor *t)
+bd_status bd_graph_out_like(struct bd_octx *c, int k, const struct bd_tensor *t)
 {
     return bd_graph_out(c, k, t->type, t->dim, t->rank);
 }
@@ -119,8 +117,10 @@ bd_status bd_graph_ints(const struct bd_octx *c, const char *attr, int k,
     if (k >= 0 && bd_graph_has_in(c, k)) {
         const struct bd_tensor *t = c->in[k];
         if (!t->i)
-            return bd_graph_fail(c, BD_EUNSUPPORTED, "input %d must be known "
-                                 "before running, whole numbers", k);
+            return bd_graph_fail(c, BD_EUNSUPPORTED,
+                                 "input %d must be known "
+                                 "before running, whole numbers",
+                                 k);
         *v = t->i;
         *n = (size_t)bd_tensor_count(t);
         return BD_OK;
@@ -251,15 +251,28 @@ void bd_graph_walk(void *y, const void *x, const struct bd_walk *w)
 int64_t bd_graph_wrap(int64_t v, enum bd_dtype type)
 {
     switch (type) {
-    case BD_U8: return (uint8_t)v;
-    case BD_I8: return (int8_t)v;
-    case BD_U16: return (uint16_t)v;
-    case BD_I16: return (int16_t)v;
-    case BD_I32: return (int32_t)v;
-    case BD_U32: return (uint32_t)v;
-    case BD_BOOL: return v != 0;
-    case BD_UNDEFINED: case BD_F32: case BD_I64: case BD_STRING: case BD_F16:
-    case BD_F64: case BD_U64: case BD_BF16:
+    case BD_U8:
+        return (uint8_t)v;
+    case BD_I8:
+        return (int8_t)v;
+    case BD_U16:
+        return (uint16_t)v;
+    case BD_I16:
+        return (int16_t)v;
+    case BD_I32:
+        return (int32_t)v;
+    case BD_U32:
+        return (uint32_t)v;
+    case BD_BOOL:
+        return v != 0;
+    case BD_UNDEFINED:
+    case BD_F32:
+    case BD_I64:
+    case BD_STRING:
+    case BD_F16:
+    case BD_F64:
+    case BD_U64:
+    case BD_BF16:
         break;
     }
     return v;
@@ -285,8 +298,7 @@ void *bd_graph_work(const struct bd_octx *c, int worker)
     return c->work + (size_t)worker * c->stride;
 }
 
-void bd_graph_for(const struct bd_octx *c, int64_t n, bd_pool_fn *fn,
-                  void *arg)
+void bd_graph_for(const struct bd_octx *c, int64_t n, bd_pool_fn *fn, void *arg)
 {
     if (c->pool && n > 1) {
         bd_pool_for(c->pool, n, fn, arg);

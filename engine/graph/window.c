@@ -20,8 +20,7 @@ static bd_status read_list(const struct bd_octx *c, const char *name,
         return BD_BAD(c, "%s has %zu entries, not %d", name, have, n);
     for (int a = 0; a < n; a++) {
         if (v[a] < least || v[a] > MOST)
-            return BD_BAD(c, "%s %lld is out of range", name,
-                          (long long)v[a]);
+            return BD_BAD(c, "%s %lld is out of range", name, (long long)v[a]);
         dst[a] = v[a];
     }
     return BD_OK;
@@ -32,8 +31,8 @@ static bd_status read_list(const struct bd_octx *c, const char *name,
 static void pad_same(struct bd_window *w, int a, bool lower)
 {
     int64_t out = (w->in[a] + w->s[a] - 1) / w->s[a];
-    int64_t total = (out - 1) * w->s[a] + (w->k[a] - 1) * w->d[a] + 1 -
-                    w->in[a];
+    int64_t total =
+        (out - 1) * w->s[a] + (w->k[a] - 1) * w->d[a] + 1 - w->in[a];
     if (total < 0)
         total = 0;
     w->lo[a] = lower ? (total + 1) / 2 : total / 2;
@@ -70,8 +69,10 @@ bd_status bd_graph_window(const struct bd_octx *c, struct bd_window *w,
     memset(w, 0, sizeof *w);
     w->nd = x->rank - 2;
     if (w->nd < 1 || w->nd > 3)
-        return bd_graph_fail(c, BD_EUNSUPPORTED, "an input of %d dimensions; "
-                             "1 to 3 spatial ones are supported", x->rank);
+        return bd_graph_fail(c, BD_EUNSUPPORTED,
+                             "an input of %d dimensions; "
+                             "1 to 3 spatial ones are supported",
+                             x->rank);
     int64_t pads[6] = {0};
     for (int a = 0; a < w->nd; a++) {
         w->in[a] = x->dim[2 + a];

@@ -94,8 +94,7 @@ static bd_status plan_and_run(struct bd_plan **p, struct bd_exec **e,
         if (bind || n == 0)
             continue;
         if (t->type != in->t[k].type || (size_t)bd_tensor_count(t) != n)
-            return bd_fail(err, BD_EINVALID, "input %zu has another shape",
-                           k);
+            return bd_fail(err, BD_EINVALID, "input %zu has another shape", k);
         if (t->f)
             memcpy(t->f, in->t[k].f, n * sizeof *t->f);
         else
@@ -185,7 +184,8 @@ int main(int argc, char **argv)
         bool b = false, may = known(list, all[k]->d_name);
         snprintf(dir, sizeof dir, "%s/%s", root, all[k]->d_name);
         bool ok = argc > 2 && strcmp(argv[2], all[k]->d_name)
-                      ? true : run_case(dir, &b);
+                      ? true
+                      : run_case(dir, &b);
         if (ok && may)
             printf("%s: listed as failing, but passes\n", all[k]->d_name);
         else if (!ok)
@@ -199,6 +199,7 @@ int main(int argc, char **argv)
     free(all);
     bd_free(list);
     printf("%d of %d pass (%d with inputs bound while planning), "
-           "%d known failures\n", passed, count, bound, expected);
+           "%d known failures\n",
+           passed, count, bound, expected);
     return failed ? 1 : 0;
 }

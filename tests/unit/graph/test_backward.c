@@ -32,8 +32,8 @@ static void begin(struct net *n, const int64_t *dim, int rank)
 }
 
 /* A constant of normal numbers of the given spread around `mean`. */
-static int weight(struct net *n, const char *name, const int64_t *dim,
-                  int rank, float mean)
+static int weight(struct net *n, const char *name, const int64_t *dim, int rank,
+                  float mean)
 {
     struct bd_tensor t = {.type = BD_F32, .rank = rank};
     memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
@@ -154,8 +154,8 @@ static void gradients_match(struct bd_model *m, const char *skip)
 
 static struct bd_attr ints(const char *name, const int64_t *v, size_t n)
 {
-    return (struct bd_attr){.name = name, .kind = BD_ATTR_INTS, .n = n,
-                            .ints = v};
+    return (struct bd_attr){
+        .name = name, .kind = BD_ATTR_INTS, .n = n, .ints = v};
 }
 
 static struct bd_attr whole(const char *name, int64_t v)
@@ -177,8 +177,8 @@ static void conv(void **state)
                           whole("group", 2)};
     int y = bd_build_node(n.b, "Conv", "c1", (int[]){n.x, w, b}, 3, a, 4);
     int w2 = weight(&n, "w2", (int64_t[]){3, 6, 3, 3}, 4, 0);
-    struct bd_attr same = {.name = "auto_pad", .kind = BD_ATTR_STR,
-                           .s = "SAME_UPPER"};
+    struct bd_attr same = {
+        .name = "auto_pad", .kind = BD_ATTR_STR, .s = "SAME_UPPER"};
     y = bd_build_node(n.b, "Conv", "c2", (int[]){y, w2}, 2, &same, 1);
     gradients_match(finish(&n, y), NULL);
 }
@@ -260,16 +260,15 @@ static void gemm_all_ways(void **state)
         /* A hidden product first, so that the gradient of the activation
          * matters; with transA the batch becomes the inner extent. */
         int w0 = weight(&n, "w0", (int64_t[]){6, 3}, 2, 0);
-        int h = bd_build_node(n.b, "MatMul", "m", (int[]){n.x, w0}, 2, NULL,
-                              0);
+        int h = bd_build_node(n.b, "MatMul", "m", (int[]){n.x, w0}, 2, NULL, 0);
         int64_t k = ta ? BATCH : 3;
         int64_t d[2] = {tb ? 4 : k, tb ? k : 4}, bias = 4;
         int w = weight(&n, "w", d, 2, 0), b = weight(&n, "b", &bias, 1, 0);
-        struct bd_attr a[] = {whole("transA", ta), whole("transB", tb),
-                              {.name = "alpha", .kind = BD_ATTR_FLOAT,
-                               .f = 0.5f},
-                              {.name = "beta", .kind = BD_ATTR_FLOAT,
-                               .f = 2}};
+        struct bd_attr a[] = {
+            whole("transA", ta),
+            whole("transB", tb),
+            {.name = "alpha", .kind = BD_ATTR_FLOAT, .f = 0.5f},
+            {.name = "beta", .kind = BD_ATTR_FLOAT, .f = 2}};
         int y = bd_build_node(n.b, "Gemm", "g", (int[]){h, w, b}, 3, a, 4);
         gradients_match(finish(&n, y), NULL);
     }
@@ -292,16 +291,14 @@ static void max_pool(void **state)
     int v = bd_model_find_value(m, "b");
     open_check(&c, &p, m);
     loss(&c);
-    assert_int_equal(bd_exec_backward(c.e, &c.run, c.out, c.seed, &err),
-                     BD_OK);
+    assert_int_equal(bd_exec_backward(c.e, &c.run, c.out, c.seed, &err), BD_OK);
     float want[4] = {0};
     const float *x = bd_exec_input(c.e, 0), *bias = m->value[v].t.f;
     for (int i = 0; i < BATCH; i++) {
         int top = 0;
         for (int k2 = 1; k2 < 4; k2++)
-            top = x[i * 4 + k2] + bias[k2] > x[i * 4 + top] + bias[top]
-                      ? k2
-                      : top;
+            top = x[i * 4 + k2] + bias[k2] > x[i * 4 + top] + bias[top] ? k2
+                                                                        : top;
         want[top] += c.seed[i];
     }
     for (int k2 = 0; k2 < 4; k2++)
@@ -320,8 +317,9 @@ static void threads_change_nothing(void **state)
     float *first = NULL;
     int64_t n = 0;
     (void)state;
-    assert_int_equal(bd_arch_new(&m, "resnet20", (int64_t[]){3, 32, 32}, 3,
-                                 10, 1, &err), BD_OK);
+    assert_int_equal(
+        bd_arch_new(&m, "resnet20", (int64_t[]){3, 32, 32}, 3, 10, 1, &err),
+        BD_OK);
     for (int threads = 0; threads < 4; threads++) {
         struct check c = {0};
         struct bd_plan *p = NULL;
@@ -331,8 +329,8 @@ static void threads_change_nothing(void **state)
         open_check(&c, &p, m);
         c.run.pool = pool;
         loss(&c);
-        assert_int_equal(
-            bd_exec_backward(c.e, &c.run, c.out, c.seed, &err), BD_OK);
+        assert_int_equal(bd_exec_backward(c.e, &c.run, c.out, c.seed, &err),
+                         BD_OK);
         const float *g = bd_exec_grad(c.e, m->layer[0].weight);
         n = bd_tensor_count(&m->value[m->layer[0].weight].t);
         if (!first) {
@@ -341,11 +339,10 @@ static void threads_change_nothing(void **state)
             memcpy(first, g, (size_t)n * sizeof *g);
         }
         assert_memory_equal(first, g, (size_t)n * sizeof *g);
-        assert_int_equal(
-            bd_exec_backward(c.e, &c.run, c.out, c.seed, &err), BD_OK);
+        assert_int_equal(bd_exec_backward(c.e, &c.run, c.out, c.seed, &err),
+                         BD_OK);
         for (int64_t k = 0; k < n; k++)
-            assert_float_equal(g[k], 2 * first[k],
-                               1e-5f * (1 + fabsf(g[k])));
+            assert_float_equal(g[k], 2 * first[k], 1e-5f * (1 + fabsf(g[k])));
         bd_exec_grad_zero(c.e);
         assert_true(g[0] == 0 && g[n - 1] == 0);
         bd_free(c.seed);

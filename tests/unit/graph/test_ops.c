@@ -75,9 +75,8 @@ static bd_status open_once(struct once *o, const char *op,
 }
 
 static void gives(const char *op, const struct bd_tensor *x,
-                  const struct bd_tensor *in, int n,
-                  const struct bd_attr *attr, size_t nattr,
-                  const struct bd_tensor *want)
+                  const struct bd_tensor *in, int n, const struct bd_attr *attr,
+                  size_t nattr, const struct bd_tensor *want)
 {
     struct once o;
     if (open_once(&o, op, x, in, n, attr, nattr) != BD_OK)
@@ -94,14 +93,33 @@ static void gives(const char *op, const struct bd_tensor *x,
     close_once(&o);
 }
 
-#define D(...) (int64_t[]){__VA_ARGS__}
-#define F(...) (float[]){__VA_ARGS__}
+#define D(...)                                                                 \
+    (int64_t[])                                                                \
+    {                                                                          \
+        __VA_ARGS__                                                            \
+    }
+#define F(...)                                                                 \
+    (float[])                                                                  \
+    {                                                                          \
+        __VA_ARGS__                                                            \
+    }
 #define INTS(name_, ...)                                                       \
-    {.name = name_, .kind = BD_ATTR_INTS,                                      \
-     .n = sizeof(D(__VA_ARGS__)) / sizeof(int64_t), .ints = D(__VA_ARGS__)}
-#define INT(name_, v) {.name = name_, .kind = BD_ATTR_INT, .i = v}
-#define FLOAT(name_, v) {.name = name_, .kind = BD_ATTR_FLOAT, .f = v}
-#define WORD(name_, v) {.name = name_, .kind = BD_ATTR_STR, .s = v}
+    {                                                                          \
+        .name = name_, .kind = BD_ATTR_INTS,                                   \
+        .n = sizeof(D(__VA_ARGS__)) / sizeof(int64_t), .ints = D(__VA_ARGS__)  \
+    }
+#define INT(name_, v)                                                          \
+    {                                                                          \
+        .name = name_, .kind = BD_ATTR_INT, .i = v                             \
+    }
+#define FLOAT(name_, v)                                                        \
+    {                                                                          \
+        .name = name_, .kind = BD_ATTR_FLOAT, .f = v                           \
+    }
+#define WORD(name_, v)                                                         \
+    {                                                                          \
+        .name = name_, .kind = BD_ATTR_STR, .s = v                             \
+    }
 
 static void convolutions(void **state)
 {
@@ -125,10 +143,8 @@ static void convolutions(void **state)
     y = real(F(3, 70), D(1, 2, 1), 3);
     gives("Conv", &x2, &w2, 1, &two, 1, &y);
     /* Three dimensions: the sum of a 2x2x2 cube. */
-    struct bd_tensor x3 = real(F(1, 2, 3, 4, 5, 6, 7, 8),
-                               D(1, 1, 2, 2, 2), 5);
-    struct bd_tensor w3 = real(F(1, 1, 1, 1, 1, 1, 1, 1),
-                               D(1, 1, 2, 2, 2), 5);
+    struct bd_tensor x3 = real(F(1, 2, 3, 4, 5, 6, 7, 8), D(1, 1, 2, 2, 2), 5);
+    struct bd_tensor w3 = real(F(1, 1, 1, 1, 1, 1, 1, 1), D(1, 1, 2, 2, 2), 5);
     y = real(F(36), D(1, 1, 1, 1, 1), 5);
     gives("Conv", &x3, &w3, 1, NULL, 0, &y);
     /* Transposed: each input pixel leaves its multiple of the window. */
@@ -228,8 +244,8 @@ static void movements(void **state)
 }
 
 static void refused(const char *op, const struct bd_tensor *x,
-                    const struct bd_tensor *in, int n,
-                    const struct bd_attr *a, size_t nattr)
+                    const struct bd_tensor *in, int n, const struct bd_attr *a,
+                    size_t nattr)
 {
     struct once o;
     bd_status s = open_once(&o, op, x, in, n, a, nattr);
@@ -315,7 +331,9 @@ static void quantized_inputs(void **state)
     assert_int_equal(bd_plan_new(&p, m, NULL, &err), BD_OK);
     assert_int_equal(bd_exec_new(&e, p, &err), BD_OK);
     struct bd_qparam a = {.q = bd_quantizer_at(bd_quantizer_find("uniform")),
-                          .bits = 2, .clip = 3, .sigma = 1};
+                          .bits = 2,
+                          .clip = 3,
+                          .sigma = 1};
     assert_int_equal(a.q->fit(&a, NULL, 0, &err), BD_OK);
     struct bd_qlayer q = {.w = F(10), .a = &a, .key = 1};
     struct bd_exec_run run = {.q = &q};

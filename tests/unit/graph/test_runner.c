@@ -18,7 +18,7 @@ struct world {
     struct bd_model *m;
     struct bd_source src;
     struct bd_pool *pool;
-    float **alt;         /* [nlayers] other weights */
+    float **alt;          /* [nlayers] other weights */
     struct bd_qparam act; /* 3 bits, uniform */
 };
 
@@ -62,9 +62,11 @@ static int set_up(void **state)
     assert_int_equal(bd_pool_new(&w->pool, 3, &err), BD_OK);
     w->src = (struct bd_source){fetch, NULL, IMAGES};
     make_alternatives(w);
-    w->act = (struct bd_qparam){
-        .q = bd_quantizer_at(bd_quantizer_find("uniform")), .bits = 3,
-        .clip = 2, .sigma = 1};
+    w->act =
+        (struct bd_qparam){.q = bd_quantizer_at(bd_quantizer_find("uniform")),
+                           .bits = 3,
+                           .clip = 2,
+                           .sigma = 1};
     assert_int_equal(w->act.q->fit(&w->act, NULL, 0, &err), BD_OK);
     return 0;
 }
@@ -101,8 +103,7 @@ static void must_run(struct bd_runner *r, const struct bd_runner_run *run,
 }
 
 /* Some layer gets, or loses, other weights or a quantized input. */
-static void edit(const struct world *w, struct bd_qlayer *q,
-                 struct bd_rng *rng)
+static void edit(const struct world *w, struct bd_qlayer *q, struct bd_rng *rng)
 {
     size_t k = (size_t)bd_rng_below(rng, w->m->nlayers);
     q[k].w = bd_rng_below(rng, 2) ? w->alt[k] : NULL;
@@ -126,8 +127,8 @@ static void edits_are_exact(void **state)
             struct bd_runner_run run = {.q = q};
             edit(w, q, &rng);
             run.first = (int64_t)bd_rng_below(&rng, IMAGES);
-            run.images = 1 + (int64_t)bd_rng_below(
-                                 &rng, (uint64_t)(IMAGES - run.first));
+            run.images =
+                1 + (int64_t)bd_rng_below(&rng, (uint64_t)(IMAGES - run.first));
             size_t n = (size_t)run.images * CLASSES * sizeof *a;
             must_run(r, &run, a);
             run.no_cache = true;
@@ -200,13 +201,15 @@ static void observers_see_the_range(void **state)
     double want = 0, got = 0;
     assert_non_null(q);
     q[0] = (struct bd_qlayer){NULL, &w->act, 4};
-    struct bd_runner_run run = {.q = q, .first = 3, .images = 7,
-                                .observe = observe, .observe_arg = args};
+    struct bd_runner_run run = {.q = q,
+                                .first = 3,
+                                .images = 7,
+                                .observe = observe,
+                                .observe_arg = args};
     must_run(r, &run, out);
     must_run(r, &run, out); /* the cache must not hide layers */
     for (size_t k = 0; k < w->m->nlayers; k++)
-        assert_int_equal(
-            s[0].images[k] + s[1].images[k] + s[2].images[k], 14);
+        assert_int_equal(s[0].images[k] + s[1].images[k] + s[2].images[k], 14);
     for (int64_t i = 3; i < 10; i++) {
         fetch(NULL, i, 1, x, NULL);
         for (int k = 0; k < PIXELS; k++)
@@ -273,8 +276,9 @@ static bd_status broken(void *arg, int64_t first, int64_t n, float *dst,
                         struct bd_err *err)
 {
     (void)arg, (void)n, (void)dst;
-    return first < 4 ? BD_OK : bd_fail(err, BD_EFORMAT, "picture %d is torn",
-                                       (int)first);
+    return first < 4
+               ? BD_OK
+               : bd_fail(err, BD_EFORMAT, "picture %d is torn", (int)first);
 }
 
 static void mistakes_are_told(void **state)
