@@ -523,6 +523,7 @@ void ui_mouse(struct ui *ui, struct wg_mouse m)
     ui->dirty = true;
     if (ui->over)
         return;
+    ui->note.text[0] = 0;
     if (m.y == ui->frame.tabs.y && m.what == WG_CLICK) {
         int tab = ui_tab_at(ui, m.x);
         if (tab >= 0)
