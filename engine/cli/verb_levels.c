@@ -18,11 +18,14 @@ static const struct cli_option own[] = {
 /* clang-format on */
 static const struct cli_option *const options[] = {own, bd_cli_common, NULL};
 
-/* The quantizer of METHOD:BITS, fitted to nothing, with clip 1. */
+/* The quantizer of METHOD:BITS for clip 1.  Methods that take their scale from
+ * the data are shown the two ends of the range; those that subtract a mean
+ * and divide by a deviation are shown nothing, which leaves both out. */
 static bd_status fit(struct bd_qparam *p, struct cli *c)
 {
     struct bd_tensorcfg cfg = {.clip = BD_CLIP_MAX};
     bool is_signed = !c->a.is_unsigned;
+    const float ends[2] = {is_signed ? -1.0F : 0.0F, 1.0F};
     bd_status st = bd_tensorcfg_parse(&cfg, c->a.file[0], &c->err);
 
     if (st != BD_OK)
@@ -41,7 +44,7 @@ static bd_status fit(struct bd_qparam *p, struct cli *c)
         .clip = 1.0,
         .sigma = 1.0,
     };
-    return p->q->fit(p, NULL, 0, &c->err);
+    return p->q->fit(p, ends, p->q->traits & BD_Q_NORMALISES ? 0 : 2, &c->err);
 }
 
 /* One level per line, for plotting programs; or the document. */

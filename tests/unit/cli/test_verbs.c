@@ -63,6 +63,10 @@ static void levels(void **state)
     cJSON_Delete(j);
     run_ok(&s, "levels uniform:2 --unsigned");
     assert_string_equal(s.out, "0\n0.3333333333\n0.6666666667\n1\n");
+    run_ok(&s, "levels binary:1");
+    assert_string_equal(s.out, "-1\n1\n");
+    run_ok(&s, "levels ternary:2");
+    assert_string_equal(s.out, "-1\n0\n1\n");
     shot_close(&s);
 }
 
