@@ -13,6 +13,8 @@ struct words { /* arguments, split at blanks; the last keeps the rest */
     char w[WORDS][300];
 };
 
+/* Words of a command line.  A fourth word takes all that is left, so that a
+ * file name with blanks at the end of a command stays whole. */
 static void split(struct words *out, const char *s)
 {
     memset(out, 0, sizeof *out);
@@ -63,12 +65,14 @@ static bool glob_value(struct ui *ui, const char *args, struct bd_sel *sel,
     return layers_of(ui, w->n == 2 ? w->w[0] : NULL, sel);
 }
 
+/* The common end of every edit: say it, and tell a script how it went. */
 static bool finish(struct ui *ui, bd_status st, const struct bd_err *err)
 {
     ui_said(ui, st, err);
     return st == BD_OK;
 }
 
+/* Bits of weights or inputs: the same words, two commands. */
 static bool set_bits(struct ui *ui, const char *args, enum bd_part part)
 {
     struct bd_sel sel;
@@ -96,6 +100,7 @@ static bool run_abits(struct ui *ui, const char *args)
     return set_bits(ui, args, BD_PART_A);
 }
 
+/* By name, from the engine's table: a new quantizer needs no line here. */
 static bool run_method(struct ui *ui, const char *args)
 {
     struct bd_sel sel;
@@ -126,6 +131,8 @@ static int named(const char *const *names, const char *text, double *num)
     return -1;
 }
 
+/* Percentiles and manual clips carry their number in the word itself, as in
+ * configuration files: percentile99.9, manual0.17. */
 static bool run_clip(struct ui *ui, const char *args)
 {
     struct bd_sel sel;
@@ -151,6 +158,7 @@ static bool run_clip(struct ui *ui, const char *args)
                   &err);
 }
 
+/* group alone means groups of 128, the size most formats share. */
 static bool run_grain(struct ui *ui, const char *args)
 {
     struct bd_sel sel;
@@ -200,6 +208,7 @@ static bool run_goto(struct ui *ui, const char *args)
     return true;
 }
 
+/* An empty filter clears, which is how the filter prompt clears too. */
 static bool run_filter(struct ui *ui, const char *args)
 {
     char why[300];
@@ -215,6 +224,7 @@ static bool run_filter(struct ui *ui, const char *args)
     return true;
 }
 
+/* Names are those of the sort menu; `down` turns the order round. */
 static bool run_sort(struct ui *ui, const char *args)
 {
     struct words w;
@@ -231,6 +241,7 @@ static bool run_sort(struct ui *ui, const char *args)
     return false;
 }
 
+/* Adds to what is marked: several patterns can be gathered. */
 static bool run_mark(struct ui *ui, const char *args)
 {
     struct words w;
@@ -251,6 +262,7 @@ static bool run_mark(struct ui *ui, const char *args)
     return true;
 }
 
+/* Without a pattern all marks go. */
 static bool run_unmark(struct ui *ui, const char *args)
 {
     struct words w;
@@ -276,11 +288,14 @@ static bool export_to(struct ui *ui, const char *path, bool force)
     return true;
 }
 
+/* The y of the question. */
 static void overwrite(struct ui *ui)
 {
     export_to(ui, ui->path, true);
 }
 
+/* The file is looked at once more by the session when it writes: between our
+ * question and the writing another program may have been quicker. */
 bool ui_export(struct ui *ui, bool ask)
 {
     char shown[300];
@@ -354,6 +369,8 @@ static bool run_plot(struct ui *ui, const char *args)
     return true;
 }
 
+/* What is saved is the picture a terminal without colour would show, so the
+ * file reads the same everywhere. */
 static bool run_save_screen(struct ui *ui, const char *args)
 {
     struct bd_err err = {0};
@@ -403,6 +420,7 @@ static bool run_set(struct ui *ui, const char *args)
     return false;
 }
 
+/* `none` frees a key, which is how a clash is resolved: free it, then bind. */
 static bool run_bind(struct ui *ui, const char *args)
 {
     struct words w;
@@ -427,6 +445,7 @@ static bool run_bind(struct ui *ui, const char *args)
     return true;
 }
 
+/* Only where no terminal has a say. */
 static bool run_resize(struct ui *ui, const char *args)
 {
     int w, h;
@@ -443,6 +462,7 @@ static bool run_resize(struct ui *ui, const char *args)
     return ui_resize(ui, w, h);
 }
 
+/* Sets a wish; script.c waits.  Commands themselves never do. */
 static bool run_wait(struct ui *ui, const char *args)
 {
     (void)args;
@@ -500,6 +520,7 @@ const struct ui_command ui_commands[] = {
     {NULL, NULL, NULL, NULL},
 };
 
+/* Commands are few: a walk is as quick as anything cleverer. */
 const struct ui_command *ui_command_find(const char *word, size_t n)
 {
     for (const struct ui_command *c = ui_commands; c->name; c++)
@@ -508,6 +529,8 @@ const struct ui_command *ui_command_find(const char *word, size_t n)
     return NULL;
 }
 
+/* An unknown command gets the nearest known one named.  Colons in front are
+ * ignored: people paste them. */
 bool ui_command_run(struct ui *ui, const char *line)
 {
     line += strspn(line, " \t:");

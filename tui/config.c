@@ -14,11 +14,14 @@
 
 enum { CONFIG_MAX = 64 * 1024 };
 
+/* Nothing here may edit a network: a settings file that quietly changed
+ * every model opened would be a trap. */
 static bool allowed(const char *line)
 {
     return strncmp(line, "set ", 4) == 0 || strncmp(line, "bind ", 5) == 0;
 }
 
+/* One line; a mistake is a warning that names it, and the rest goes on. */
 static void take_line(struct ui *ui, const char *line, int number)
 {
     char shown[128];

@@ -10,6 +10,7 @@
 
 enum { MAX_BINS = 512, NUMBERS_W = 27, NUMBERS = 12 };
 
+/* The tensor behind a layer. */
 static const struct bd_tensor *weight_of(const struct ui *ui, int layer)
 {
     const struct bd_model *m = bd_session_model(ui->s);
@@ -31,6 +32,7 @@ static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *c)
              bd_clip_names[c->clip]);
 }
 
+/* Two lines: what the tensor is, and what is done to it. */
 void ui_detail_title(struct ui *ui, struct wg_rect r, int layer)
 {
     const struct bd_layer *l = &bd_session_model(ui->s)->layer[layer];
@@ -131,11 +133,13 @@ struct numbers { /* gathered in the order of importance */
     enum bd_fresh fresh; /* of what is put next */
 };
 
+/* The mark of a number that belongs to an earlier configuration. */
 static const char *tilde(const struct numbers *n)
 {
     return n->fresh == BD_STALE ? "~" : "";
 }
 
+/* More numbers than the pane's table holds are dropped, the last first. */
 static void put(struct numbers *n, const char *label, const char *text)
 {
     if (n->k == NUMBERS)
@@ -193,6 +197,7 @@ static void put_errors(struct numbers *n, const struct bd_layer_view *v)
     put_share(n, "zeros", w->zeros, w->n);
 }
 
+/* A float layer has no error; its range is what there is to know. */
 static void put_range(struct numbers *n, const struct bd_stats *st)
 {
     put_value(n, "smallest", (double)st->min);
@@ -224,6 +229,7 @@ static void numbers_of(struct numbers *n, const struct ui *ui, int layer,
     put(n, "stored", b);
 }
 
+/* Label to the left, number to the right edge: digits of a column line up. */
 static void draw_number(struct ui *ui, struct wg_rect r,
                         const struct number *n)
 {
@@ -263,6 +269,8 @@ static void draw_level(struct ui *ui, struct wg_rect r, int layer)
              k + 1, g.n, at, step[0] ? "   next +" : "", step);
 }
 
+/* The highlighted level takes the line of the input's choice while there is
+ * one: both describe the axis below. */
 static void draw_input_line(struct ui *ui, struct wg_rect r, int layer,
                             const struct bd_layer_view *v)
 {
@@ -308,6 +316,7 @@ static void draw_below(struct ui *ui, struct wg_rect r, int layer,
     draw_numbers(ui, (struct wg_rect){r.x, r.y + top + 1, r.w, h}, n, 2);
 }
 
+/* Wide panes put the numbers beside the picture, narrow ones below. */
 void ui_detail_draw(struct ui *ui, struct wg_rect r, int layer)
 {
     struct bd_layer_view v;

@@ -11,6 +11,7 @@
 
 enum { ROOMY_H = 20, AIRY_H = 36 };
 
+/* The frame depends on the size alone, never on content. */
 void ui_frame_of(struct ui_frame *f, int w, int h)
 {
     int air = h >= AIRY_H ? 1 : 0;       /* a blank line above the body */
@@ -23,6 +24,7 @@ void ui_frame_of(struct ui_frame *f, int w, int h)
     f->keys = (struct wg_rect){0, h - 1, w, 1};
 }
 
+/* The last column stays free: text against the edge reads badly. */
 int ui_pieces(struct ui *ui, struct wg_rect r, int x,
               const struct ui_piece *p, int n)
 {
@@ -65,6 +67,7 @@ static void model_name(char *out, size_t cap, const struct ui *ui)
     bd_text_show(out, cap, name, 40);
 }
 
+/* Only screens that exist have a tab. */
 static void draw_tabs(struct ui *ui)
 {
     struct wg_tab tab[UI_SCREENS];
@@ -82,6 +85,8 @@ struct group {
     int n;
 };
 
+/* Groups are parted by three blanks; one that does not fit leaves its place
+ * to the next, smaller one. */
 static int draw_group(struct ui *ui, const struct group *g, int x)
 {
     int w = 0;
@@ -119,6 +124,7 @@ static int draw_accuracy(struct ui *ui, const struct bd_net_view *v, int x)
     return draw_group(ui, &f, x);
 }
 
+/* Bits and size first: they are exact at once, whatever else is running. */
 static void draw_head(struct ui *ui)
 {
     struct bd_net_view v;
@@ -161,6 +167,7 @@ static const struct bd_progress *shown_job(const struct ui *ui,
     return best;
 }
 
+/* The time left is measured, not promised: it appears once 2 % are done. */
 static bool draw_progress(struct ui *ui)
 {
     struct bd_progress all[16];
@@ -212,6 +219,8 @@ static void draw_idle_note(struct ui *ui)
     ui_pieces(ui, ui->frame.note, 1, p, 5);
 }
 
+/* A prompt or question has the line to itself; else the answer to the last
+ * key; else the layer under the cursor. */
 static void draw_note(struct ui *ui)
 {
     struct wg_rect r = ui->frame.note;
@@ -225,6 +234,7 @@ static void draw_note(struct ui *ui)
         draw_idle_note(ui);
 }
 
+/* Labels are the screen's, keys the keymap's: a rebound key shows at once. */
 static void draw_keys(struct ui *ui)
 {
     const struct ui_key_label *k = ui_screen_at(ui->screen)->keys;
@@ -248,6 +258,8 @@ static void draw_too_small(struct ui *ui)
             0, 0, WG_TEXT, text);
 }
 
+/* Draws everything each time.  The terminal gets only the cells that differ,
+ * so this is simple and still cheap. */
 void ui_draw(struct ui *ui)
 {
     struct wg_canvas *c = &ui->canvas;

@@ -8,6 +8,8 @@
 
 #include "ui.h"
 
+/* In file order, also those the filter hides: the header counts them, and
+ * the note says how many were meant. */
 struct bd_sel ui_selection(struct ui *ui)
 {
     struct ui_list *l = &ui->list;
@@ -20,6 +22,7 @@ struct bd_sel ui_selection(struct ui *ui)
     return (struct bd_sel){l->sel, n};
 }
 
+/* The note is the undo list's newest name, so what is said is what u undoes. */
 void ui_said(struct ui *ui, bd_status st, const struct bd_err *err)
 {
     if (st != BD_OK) {
@@ -43,6 +46,7 @@ void ui_set_bits(struct ui *ui, struct bd_sel sel, enum bd_part part,
     ui_said(ui, bd_session_set_bits(ui->s, sel, part, bits, &err), &err);
 }
 
+/* A filter can leave nothing to act on; say how to get the layers back. */
 static bool nothing(struct ui *ui, struct bd_sel sel)
 {
     if (sel.n == 0)
@@ -84,6 +88,7 @@ static void typed_a(struct ui *ui, const char *text)
     typed(ui, text, BD_PART_A);
 }
 
+/* Asks with the number of layers in the question: the answer is for all. */
 static void ask_bits(struct ui *ui, enum bd_part part)
 {
     char label[64];
@@ -140,6 +145,8 @@ static enum bd_clip_rule next_clip(enum bd_clip_rule now, bool learned)
     return BD_CLIP_MAX;
 }
 
+/* The first layer of the selection leads; the others follow it, so that a
+ * mixed selection becomes one. */
 static void cycle_clip(struct ui *ui)
 {
     struct bd_err err = {0};
@@ -158,6 +165,7 @@ static void cycle_clip(struct ui *ui)
             &err);
 }
 
+/* tensor, channel, groups of 128, and round again. */
 static void cycle_grain(struct ui *ui)
 {
     struct bd_err err = {0};
@@ -200,6 +208,7 @@ static void nudge_clip(struct ui *ui, double factor)
             &err);
 }
 
+/* Names what was undone; redo names what is back. */
 static void undo(struct ui *ui, bool redo)
 {
     size_t before, after;
@@ -216,6 +225,7 @@ static void undo(struct ui *ui, bool redo)
            which ? bd_session_history_at(ui->s, which - 1) : "");
 }
 
+/* The first press starts in the middle, where the weights are. */
 static void move_level(struct ui *ui, int by)
 {
     struct bd_grid_view g;

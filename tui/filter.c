@@ -30,6 +30,7 @@ static const struct field fields[] = {
 };
 enum { NFIELDS = sizeof fields / sizeof fields[0] };
 
+/* Names are ASCII in practice; other letters compare as they are. */
 bool ui_contains(const char *s, const char *part)
 {
     size_t n = strlen(part);
@@ -41,6 +42,7 @@ bool ui_contains(const char *s, const char *part)
     return false;
 }
 
+/* Fields have a short name for fast typing: w for bits, a for abits. */
 static const struct field *field_named(const char *s, size_t n)
 {
     for (int i = 0; i < NFIELDS; i++)
@@ -72,6 +74,7 @@ static enum ui_relation relation(const char **s)
     return UI_HAS;
 }
 
+/* `float` is a number here, since 32 bits is how the engine says it. */
 static bool number_term(struct ui_term *t, const char *word, char *why,
                         size_t cap)
 {
@@ -87,6 +90,8 @@ static bool number_term(struct ui_term *t, const char *word, char *why,
     return true;
 }
 
+/* The first sign of relation splits the word, so a name may not contain one;
+ * no layer name we met does. */
 static bool parse_word(struct ui_term *t, const char *word, char *why,
                        size_t cap)
 {
@@ -121,6 +126,7 @@ static bool parse_word(struct ui_term *t, const char *word, char *why,
     return true;
 }
 
+/* Parsed into a copy: a mistake leaves the filter in force as it was. */
 bool ui_filter_parse(struct ui_filter *f, const char *text, char *why,
                      size_t cap)
 {
@@ -147,6 +153,7 @@ bool ui_filter_parse(struct ui_filter *f, const char *text, char *why,
     return true;
 }
 
+/* Text is the same when it is equal or matches as a pattern: op:Conv* works. */
 static bool text_holds(const struct ui_term *t, const char *s)
 {
     if (t->rel == UI_HAS)

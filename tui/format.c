@@ -6,6 +6,7 @@
 
 #include "ui.h"
 
+/* The one sign that has no ASCII relative of one cell. */
 const char *ui_pm(const struct ui *ui)
 {
     return ui->glyphs == WG_ASCII ? "+-" : "\xc2\xb1";
@@ -24,6 +25,7 @@ char *ui_fmt_size(char *out, size_t cap, double bytes)
     return out;
 }
 
+/* Thousands are parted by a blank, as in print. */
 char *ui_fmt_count(char *out, size_t cap, int64_t n)
 {
     char raw[32];
@@ -50,6 +52,7 @@ char *ui_fmt_sci(char *out, size_t cap, double v)
     return out;
 }
 
+/* Rounded up: a job that says 1 s left should not take two. */
 char *ui_fmt_time(char *out, size_t cap, double seconds)
 {
     if (seconds < 0)
@@ -63,6 +66,7 @@ char *ui_fmt_time(char *out, size_t cap, double seconds)
     return out;
 }
 
+/* Four significant digits, whatever the size: weights live near zero. */
 char *ui_fmt_short(char *out, size_t cap, double v)
 {
     double a = fabs(v);
@@ -76,6 +80,7 @@ char *ui_fmt_short(char *out, size_t cap, double v)
     return out;
 }
 
+/* Lossless is infinite; that is worth showing, not hiding. */
 char *ui_fmt_db(char *out, size_t cap, enum bd_fresh f, double db)
 {
     const char *mark = f == BD_STALE ? "~" : "";
@@ -99,6 +104,8 @@ char *ui_fmt_bits(char *out, size_t cap, const struct bd_tensorcfg *c)
     return out;
 }
 
+/* Exact loses the interval, stale gets its tilde, partial shows both the
+ * interval and how much of the data it rests on. */
 char *ui_fmt_top1(char *out, size_t cap, const struct ui *ui, enum bd_fresh f,
                   const struct bd_net_eval *e)
 {
@@ -122,6 +129,7 @@ char *ui_fmt_top1(char *out, size_t cap, const struct ui *ui, enum bd_fresh f,
     return out;
 }
 
+/* Colour repeats what ~ and the interval say. */
 enum wg_role ui_fresh_role(enum bd_fresh f)
 {
     switch (f) {

@@ -50,6 +50,7 @@ static bool bound(const struct ui_keymap *k, enum ui_action a, int key)
     return false;
 }
 
+/* Checks before it changes: a refused binding leaves the table as it was. */
 bool ui_keymap_bind(struct ui_keymap *k, enum ui_action a, int key, char *why,
                     size_t cap)
 {
@@ -106,6 +107,8 @@ static bool bind_row(struct ui_keymap *k, enum ui_action a, char *why,
     return true;
 }
 
+/* The table of defaults goes through the same check as the person's own
+ * keys, and a test walks it. */
 bool ui_keymap_init(struct ui_keymap *k, char *why, size_t cap)
 {
     memset(k, 0, sizeof *k);
@@ -125,6 +128,7 @@ enum ui_action ui_keymap_find(const struct ui_keymap *k, unsigned screen,
     return UI_NONE;
 }
 
+/* In the order they were bound: the letter first, then the F-key. */
 char *ui_keymap_keys(char *out, size_t cap, const struct ui_keymap *k,
                      enum ui_action a, int max)
 {

@@ -16,6 +16,7 @@ struct spoken { /* what was said last, so that nothing is said twice */
     size_t log;
 };
 
+/* The layer in one sentence, when it changed; its error when it is exact. */
 static void say_layer(struct ui *ui, struct spoken *was)
 {
     char name[300], w[64], a[64], shape[128], db[32];
@@ -46,6 +47,8 @@ static void say_layer(struct ui *ui, struct spoken *was)
     }
 }
 
+/* Accuracy is said once it is exact: a reader must not hear fifty numbers on
+ * the way there. */
 static void say_net(struct ui *ui, struct spoken *was)
 {
     struct bd_net_view v;
@@ -59,6 +62,7 @@ static void say_net(struct ui *ui, struct spoken *was)
            ui_fmt_size(size, sizeof size, (double)v.cost.size_bits / 8));
 }
 
+/* The log first, since it may explain what follows. */
 static void say_all(struct ui *ui, struct spoken *was)
 {
     const char *line = NULL;
@@ -97,6 +101,7 @@ static void take_lines(struct ui *ui, char *buf, size_t *n)
     }
 }
 
+/* The same events as the screen's loop: input, results, time. */
 int ui_linear_run(struct ui *ui)
 {
     char buf[4096];

@@ -45,6 +45,7 @@ struct keyed { /* one row with what it is sorted by */
     bool unknown;
 };
 
+/* Numbers sort upwards; where the largest matters most the sign turns. */
 static void key_of(struct keyed *k, enum ui_order by,
                    const struct ui_facts *f)
 {
@@ -106,6 +107,7 @@ static void reverse(int *row, int n)
     }
 }
 
+/* By value and then by place in the file: qsort alone is not stable. */
 static void sort_rows(struct ui_list *l, struct keyed *k)
 {
     qsort(k, (size_t)l->n, sizeof *k, compare);
@@ -127,6 +129,8 @@ static int nearest_row(const struct ui_list *l)
     return best;
 }
 
+/* Facts are pulled only when a filter or an order needs them: the plain list
+ * of ten thousand layers costs nothing. */
 void ui_list_refresh(struct ui_list *l, const struct ui_source *src)
 {
     bool plain = l->order == UI_BY_POSITION;
@@ -176,6 +180,7 @@ void ui_list_move(struct ui_list *l, int rows)
     ui_list_to_row(l, l->at + rows);
 }
 
+/* A layer the filter hides is left alone: the caller says so. */
 void ui_list_to_layer(struct ui_list *l, int layer)
 {
     for (int i = 0; i < l->n; i++)
@@ -185,6 +190,7 @@ void ui_list_to_layer(struct ui_list *l, int layer)
         }
 }
 
+/* Scrolls by the least that shows the cursor. */
 void ui_list_scroll(struct ui_list *l, int h)
 {
     if (h < 1)

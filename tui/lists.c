@@ -7,6 +7,7 @@
 
 #include "ui.h"
 
+/* The bit of the screen that help is asked on. */
 static unsigned here(const struct ui *ui)
 {
     return ui_screen_at(ui->screen)->on;
@@ -50,6 +51,7 @@ static int help_entry(const struct ui *ui, int i)
     return COMMAND_BASE + c;
 }
 
+/* Counts by walking: the list is short and made of two tables. */
 static int help_count(const struct ui *ui)
 {
     int n = 0, commands = 0, seen = 0;
@@ -92,6 +94,7 @@ static enum wg_role help_role(void *arg, int i)
     return e < 0 && e != BLANK ? WG_HEADING : WG_TEXT;
 }
 
+/* Keys of this screen first, then those known everywhere, then commands. */
 void ui_open_help(struct ui *ui)
 {
     ui_pager_open(ui, "Help", help_count(ui), help_line);
@@ -154,6 +157,7 @@ void ui_open_log(struct ui *ui)
     ui->pager.top = n; /* the newest; the pager pulls this into range */
 }
 
+/* Item 0 is the state before the first change. */
 static const char *history_item(void *arg, int i)
 {
     struct ui *ui = arg;
@@ -188,6 +192,7 @@ static void history_chosen(struct ui *ui, int item)
     ui_say(ui, "at: %s", history_item(ui, (int)now));
 }
 
+/* The cursor starts at the state in force. */
 void ui_open_history(struct ui *ui)
 {
     size_t now, n = bd_session_history(ui->s, &now);
@@ -218,6 +223,7 @@ static const char *sort_right(void *arg, int i)
     return (int)ui->list.order == i ? "now" : what[i];
 }
 
+/* A new order starts upright: the reversal belonged to the old one. */
 static void sort_chosen(struct ui *ui, int i)
 {
     ui->list.order = (enum ui_order)i;

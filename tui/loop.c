@@ -30,6 +30,8 @@ static void drain_keys(struct ui *ui)
     }
 }
 
+/* Suspending and redrawing touch the terminal, which is the loop's alone;
+ * actions only ask for them. */
 static void terminal_wishes(struct ui *ui)
 {
     if (ui->suspend)

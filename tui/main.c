@@ -57,6 +57,7 @@ static void wake(void)
     (void)n; /* full: awake already */
 }
 
+/* Notes the signal and wakes the loop; everything else happens there. */
 static void on_polite(int number)
 {
     for (int i = 0; i < SIGNALS; i++)
@@ -83,6 +84,7 @@ static void on_crash(int number)
     raise(number);
 }
 
+/* Empties the pipe first: a signal after this wakes the loop again. */
 static int take_signal(void)
 {
     char bytes[64];
@@ -122,6 +124,7 @@ static void watch_crashes(const struct wg_term *term, void *stack,
         handle(fatal[i], on_crash, SA_ONSTACK | (int)SA_RESETHAND);
 }
 
+/* Before the restore string goes out of use. */
 static void unwatch_crashes(void)
 {
     static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT,
@@ -130,6 +133,8 @@ static void unwatch_crashes(void)
         handle(fatal[i], SIG_DFL, 0);
 }
 
+/* A hung-up terminal must not kill us in a write: SIGPIPE is ignored, and
+ * the loop sees the end of input. */
 static void watch_polite(void)
 {
     for (int i = 0; i < SIGNALS; i++)
@@ -155,6 +160,7 @@ static enum wg_colors colors_of(const char *when)
     return WG_COLORS_AUTO;
 }
 
+/* The terminal is closed on every path that leaves here. */
 static int screen_loop(struct bd_session *s, struct wg_term *term,
                        const struct bd_cli_open *open)
 {
@@ -178,6 +184,8 @@ static int screen_loop(struct bd_session *s, struct wg_term *term,
     return status;
 }
 
+/* The order matters: the session exists before the terminal changes, so that
+ * its refusals are plain lines; handlers come after the terminal is known. */
 static int run_screen(struct bd_session *s, const struct bd_cli_open *open)
 {
     char why[300];
@@ -202,6 +210,7 @@ static int run_screen(struct bd_session *s, const struct bd_cli_open *open)
     return status;
 }
 
+/* Without a terminal: a script, or lines. */
 static int run_plain(struct bd_session *s, const struct bd_cli_open *open)
 {
     char why[200];

@@ -28,6 +28,7 @@ struct wg_rect ui_overlay_rect(const struct ui *ui, int w, int h)
                             h};
 }
 
+/* Keys that mean no everywhere. */
 static bool leaves(int key)
 {
     return key == KEY_ESC || key == KEY_CTRL_C || key == WG_KEY_F10;
@@ -40,6 +41,8 @@ static void prompt_draw(struct ui *ui)
                   ui->prompt.label);
 }
 
+/* The text is copied before the prompt closes: what is asked next may open
+ * another one. */
 static void prompt_key(struct ui *ui, int key)
 {
     struct ui_prompt *p = &ui->prompt;
@@ -127,6 +130,7 @@ static void menu_draw(struct ui *ui)
                  ui->glyphs);
 }
 
+/* Enter closes before it acts, for the same reason. */
 static void menu_key(struct ui *ui, int key)
 {
     if (leaves(key) || key == 'q') {
@@ -144,6 +148,7 @@ static void menu_key(struct ui *ui, int key)
 static const struct ui_overlay menu_overlay = {menu_draw, menu_key, false,
                                                false};
 
+/* Items are pulled on each drawing: a menu never shows what was true before. */
 void ui_menu_open(struct ui *ui, const struct ui_choice *c)
 {
     ui->menu = (struct wg_menu){.title = c->title, .n = c->n,

@@ -71,6 +71,7 @@ static void insert(struct ui *ui, int *scores, int e, int sc)
     ui->found[at] = e;
 }
 
+/* Typed words after the first are arguments and do not narrow. */
 static void narrow(struct ui *ui)
 {
     int scores[UI_PALETTE];
@@ -90,6 +91,7 @@ static void narrow(struct ui *ui)
                    score(ACTION_BASE + a, word));
 }
 
+/* The list stands above the line, so the eye stays at the cursor. */
 static void draw(struct ui *ui)
 {
     if (ui->menu.n > 0)
@@ -125,6 +127,7 @@ static bool recall(struct ui *ui, int key)
     return false;
 }
 
+/* A usage of one word needs none. */
 static bool takes_arguments(const struct ui_command *c)
 {
     return strchr(c->usage, ' ') != NULL;
@@ -155,6 +158,7 @@ static void pick(struct ui *ui)
     }
 }
 
+/* The line is copied: running it may open the palette again. */
 static void enter(struct ui *ui)
 {
     const char *text = ui->prompt.in.text;
@@ -171,6 +175,7 @@ static void enter(struct ui *ui)
     ui_command_run(ui, line);
 }
 
+/* Tab completes to the highlighted command and leaves room for arguments. */
 static void key(struct ui *ui, int k)
 {
     if (k == KEY_ESC || k == KEY_CTRL_C || k == WG_KEY_F10) {
@@ -197,6 +202,7 @@ static void key(struct ui *ui, int k)
 
 static const struct ui_overlay palette_overlay = {draw, key, false, true};
 
+/* Opens empty: the last command is one Up away, not in the way. */
 void ui_open_palette(struct ui *ui)
 {
     memset(&ui->prompt, 0, sizeof ui->prompt);
@@ -206,6 +212,7 @@ void ui_open_palette(struct ui *ui)
     ui->over = &palette_overlay;
 }
 
+/* The same command twice in a row is kept once. */
 void ui_past_add(struct ui *ui, const char *line)
 {
     if (!*line ||

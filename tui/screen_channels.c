@@ -31,6 +31,8 @@ struct view {
     int split; /* heat rows per line: 2 with half blocks */
 };
 
+/* Smallest and largest over all channels, also those not on this page: the
+ * colours keep their meaning while scrolling. */
 static void scales(struct view *v)
 {
     v->range_hi = 0;
@@ -122,6 +124,8 @@ static void strip_label(char *out, size_t cap, const struct view *v)
         snprintf(out, cap, "%s", v->strip == S_BITS ? "0 to 8" : "");
 }
 
+/* Half blocks draw two rows per line: both get the same value here, so one
+ * line of text is one row of channels. */
 static int draw_strip(struct ui *ui, struct wg_rect r, struct view *v,
                       enum strip which, int cur)
 {
@@ -160,6 +164,7 @@ static const struct wg_column columns[T_COLUMNS] = {
     [T_BAR] = {"share of the layer's error", 12, 26, 1, false, false},
 };
 
+/* The bar is against the worst channel, the number against the whole layer. */
 static void share_cell(struct wg_table_cell *out, const struct ui *ui,
                        const struct view *v, int row)
 {
@@ -271,6 +276,7 @@ static void set_channel(struct ui *ui, int channel, int bits)
                 &err);
 }
 
+/* A layer whose channels agree stores one width. */
 static int bits_now(struct ui *ui, int channel)
 {
     const struct bd_tensorcfg *w =
@@ -279,6 +285,7 @@ static int bits_now(struct ui *ui, int channel)
                                                  : w->bits;
 }
 
+/* Counts and held keys step by more than one. */
 static void step(struct ui *ui, struct channels *st, int by)
 {
     int bits = bits_now(ui, st->cur);

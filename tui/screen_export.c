@@ -13,6 +13,8 @@ struct export {
     uint64_t digest;       /* of the configuration it shows */
     bool made;
     int top;               /* first line shown */
+    bool exists;           /* the file did when last looked: drawing must not
+                              ask a file system that may be slow */
 };
 
 /* The document changes only with the configuration. */
@@ -54,6 +56,7 @@ static void open(struct ui *ui, void *state)
     if (!ui->path[0])
         default_path(ui);
     e->made = false;
+    e->exists = bd_file_exists(ui->path);
     refresh(ui, e);
 }
 
@@ -65,6 +68,7 @@ static int count_lines(const struct export *e)
     return n;
 }
 
+/* The document itself, cut at the right: what is seen is what is written. */
 static void draw_preview(struct ui *ui, struct export *e, struct wg_rect r)
 {
     const char *s = e->text.s ? e->text.s : "";
@@ -92,6 +96,7 @@ static void field(struct ui *ui, struct wg_rect r, int y, const char *label,
     wg_text(&ui->canvas, r, 12, y, WG_TEXT, value);
 }
 
+/* Format, content and place first; then the document. */
 static void draw(struct ui *ui, void *state, struct wg_rect body)
 {
     struct export *e = state;
@@ -107,7 +112,7 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
     field(ui, body, 0, "format", "bitdial.config/1 (JSON)");
     field(ui, body, 1, "content", what);
     field(ui, body, 2, "file", path);
-    if (bd_file_exists(ui->path))
+    if (e->exists)
         wg_text(&ui->canvas, body, 14 + wg_width(path), 2, WG_WARN,
                 "exists");
     wg_text(&ui->canvas, body, 1, 4, WG_HEADING, "preview");
@@ -119,6 +124,8 @@ static void path_typed(struct ui *ui, const char *text)
 {
     if (*text)
         snprintf(ui->path, sizeof ui->path, "%s", text);
+    struct export *e = ui->state[UI_EXPORT];
+    e->exists = bd_file_exists(ui->path);
 }
 
 static bool action(struct ui *ui, void *state, enum ui_action a, int count)
@@ -128,6 +135,7 @@ static bool action(struct ui *ui, void *state, enum ui_action a, int count)
     switch ((int)a) {
     case UI_OPEN:
         ui_export(ui, true);
+        e->exists = bd_file_exists(ui->path);
         return true;
     case UI_EDIT_PATH:
         ui_prompt_open(ui, &(struct ui_ask){.label = "file: ",

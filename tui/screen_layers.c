@@ -43,6 +43,7 @@ struct panes {
     struct wg_rect list, detail, log; /* w or h 0: not there */
 };
 
+/* Rectangles from the size, the person's split and zoom; nothing else. */
 static struct panes panes_of(const struct ui *ui, struct wg_rect b)
 {
     struct panes p = {.list = b};
@@ -108,6 +109,7 @@ static void bits_cell(struct wg_table_cell *out, const struct bd_tensorcfg *c)
     text_cell(out, c->bits >= 32 ? WG_DIM : WG_NUMBER, text);
 }
 
+/* The columns that say which layer this is. */
 static void name_cells(const struct ui *ui, int layer, enum column col,
                        const struct bd_layer_view *v,
                        struct wg_table_cell *out)
@@ -132,6 +134,7 @@ static void name_cells(const struct ui *ui, int layer, enum column col,
     }
 }
 
+/* One cell on demand.  The view is borrowed and cheap to ask for again. */
 static void cell(void *arg, int row, int col, struct wg_table_cell *out)
 {
     struct ui *ui = arg;
@@ -194,6 +197,7 @@ static int sorted_column(const struct ui *ui)
     return col[ui->list.order];
 }
 
+/* A table is made afresh for each drawing: it holds no rows. */
 static struct wg_table table_of(struct ui *ui, int width)
 {
     struct layers *st = ui->state[UI_LAYERS];
@@ -221,6 +225,8 @@ static void tell_visible(struct ui *ui, struct layers *st, int h)
         bd_session_visible(ui->s, l->row + l->top, (size_t)n);
 }
 
+/* The cursor is brought into view first, then told to the session, whose
+ * lanes take visible rows before others. */
 static void draw_table(struct ui *ui, struct layers *st, struct wg_rect r)
 {
     ui_list_scroll(&ui->list, r.h - 1);
@@ -243,6 +249,7 @@ static void draw_filter(struct ui *ui, struct wg_rect r)
     wg_text(&ui->canvas, r, 1, 0, WG_MATCH, text);
 }
 
+/* The newest lines: what just happened stands at the bottom. */
 static void draw_log(struct ui *ui, struct wg_rect r)
 {
     const char *line = NULL;
@@ -335,6 +342,7 @@ static bool action(struct ui *ui, void *state, enum ui_action a, int count)
     }
 }
 
+/* A second click on the same heading turns the order round. */
 static void sort_by_column(struct ui *ui, int col)
 {
     static const int order[C_COLUMNS] = {
@@ -365,6 +373,7 @@ static void wheel(struct ui *ui, int row, int col, int dir)
     }
 }
 
+/* The first click chooses, the second acts: nothing changes by pointing. */
 static void mouse(struct ui *ui, void *state, struct wg_rect body,
                   struct wg_mouse m)
 {

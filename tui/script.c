@@ -75,6 +75,7 @@ static bool type_word(struct ui *ui, const char *s, size_t n, char *why,
     return true;
 }
 
+/* A command takes the rest of its line, so file names may hold blanks. */
 bool ui_script_line(struct ui *ui, const char *line, char *why, size_t cap)
 {
     const char *s = line + strspn(line, " \t");

@@ -40,6 +40,7 @@ struct ui_source ui_source(struct ui *ui)
     return (struct ui_source){ui->list.total, facts, ui};
 }
 
+/* Fresh numbers may move rows; the cursor's layer stays under it. */
 void ui_changed(struct ui *ui)
 {
     struct ui_source src = ui_source(ui);
@@ -65,6 +66,7 @@ void ui_say(struct ui *ui, const char *fmt, ...)
     va_end(ap);
 }
 
+/* A refusal also goes to the log, where it can be read again. */
 void ui_warn(struct ui *ui, const char *fmt, ...)
 {
     va_list ap;
@@ -83,6 +85,7 @@ void ui_refuse(struct ui *ui, const struct bd_err *err)
         ui_warn(ui, "%s", err->msg);
 }
 
+/* Scripts have no time: their clock stands still. */
 int64_t ui_now_ns(const struct ui *ui)
 {
     return ui->batch ? 0 : bd_now_ns();
@@ -97,6 +100,8 @@ static void *state_of(struct ui *ui, enum ui_screen_id id)
     return ui->state[id];
 }
 
+/* A digit or a tab comes from nowhere: Esc then leads to the list.  Enter
+ * remembers the screen it came from. */
 void ui_goto(struct ui *ui, enum ui_screen_id id, bool deeper)
 {
     const struct ui_screen *s = ui_screen_at(id);
@@ -114,6 +119,7 @@ void ui_goto(struct ui *ui, enum ui_screen_id id, bool deeper)
         s->layout(ui, state, ui->frame.body);
 }
 
+/* Only the open screen lays out; the others do when they are opened. */
 bool ui_resize(struct ui *ui, int w, int h)
 {
     const struct ui_screen *s = ui_screen_at(ui->screen);
@@ -167,12 +173,15 @@ static void leave(struct ui *ui)
     ui->quit = true;
 }
 
+/* Whether anything runs that a person could stop. */
 static bool jobs(struct ui *ui)
 {
     struct bd_progress p;
     return bd_session_progress(ui->s, &p, 1) > 0;
 }
 
+/* Ctrl-C first stops work, and only then offers to leave: a second press by
+ * habit must not end the program. */
 static void cancel(struct ui *ui)
 {
     if (jobs(ui)) {
@@ -223,6 +232,7 @@ static void find(struct ui *ui, int dir, bool from_here)
     ui_say(ui, "/%s   match %d/%d   n N", shown, m.nth, m.all);
 }
 
+/* An empty line repeats the last search. */
 static void find_typed(struct ui *ui, const char *text)
 {
     if (*text)
@@ -262,6 +272,7 @@ static void copy_row(struct ui *ui)
     ui_say(ui, "copied: %s", bd_text_show(shown, sizeof shown, f.name, 60));
 }
 
+/* A terminal's clipboard is outside the program: asked once per run. */
 static void copy(struct ui *ui)
 {
     if (ui->clipboard_ok)
@@ -282,6 +293,7 @@ static void mark(struct ui *ui, int count)
     }
 }
 
+/* v twice: once where it starts, once where it ends. */
 static void mark_range(struct ui *ui)
 {
     if (ui->list.anchor < 0) {
@@ -326,6 +338,7 @@ static bool list_action(struct ui *ui, enum ui_action a, int count)
     }
 }
 
+/* Actions that need a word from the person. */
 static bool ask_action(struct ui *ui, enum ui_action a)
 {
     switch ((int)a) {
@@ -354,6 +367,7 @@ static bool ask_action(struct ui *ui, enum ui_action a)
     }
 }
 
+/* Actions that open something. */
 static bool open_action(struct ui *ui, enum ui_action a)
 {
     switch ((int)a) {
@@ -384,6 +398,7 @@ static bool open_action(struct ui *ui, enum ui_action a)
     }
 }
 
+/* What is left belongs to the program as a whole. */
 static void program_action(struct ui *ui, enum ui_action a)
 {
     switch ((int)a) {
@@ -413,6 +428,8 @@ static void program_action(struct ui *ui, enum ui_action a)
     }
 }
 
+/* The screen may take an action; then the list, the prompts, the overlays,
+ * the editor and the program are asked in turn.  Each knows its own. */
 void ui_do(struct ui *ui, enum ui_action a, int count)
 {
     const struct ui_screen *s = ui_screen_at(ui->screen);
@@ -466,6 +483,7 @@ static bool count_digit(struct ui *ui, int key)
     return more;
 }
 
+/* An answer stands until the next key, as promised in the note line. */
 void ui_key(struct ui *ui, int key)
 {
     ui->dirty = true;
@@ -517,6 +535,7 @@ void ui_paste(struct ui *ui, const char *text)
     ui->dirty = true;
 }
 
+/* Overlays are for the keyboard; a click beside one must not act below it. */
 void ui_mouse(struct ui *ui, struct wg_mouse m)
 {
     const struct ui_screen *s = ui_screen_at(ui->screen);
