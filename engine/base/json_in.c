@@ -1,6 +1,10 @@
 /* JSON in.  cJSON keeps one of two equal keys, cuts strings at \u0000 and
  * ignores what follows; documents that carry a user's choices need more.  A
- * strict scan of the bytes comes first, then cJSON builds the tree. */
+ * strict scan of the bytes comes first, then cJSON builds the tree.
+ *
+ * Names are bytes, JSON is UTF-8.  The writer spells a byte that is not UTF-8
+ * as the lone surrogate \udc80..\udcff; here, and only here, such an escape
+ * becomes that byte again, so that every name survives the round trip. */
 #include "base/base.h"
 
 #include <cjson/cJSON.h>
@@ -135,23 +139,94 @@ static bd_status check_tree(const cJSON *node, struct bd_err *err)
     return s;
 }
 
+/* -------------------------------------------------------- escaped bytes */
+/* The value of "\uXXXX" at s, or -1. */
+static int escape_at(const char *s, size_t left)
+{
+    int v = 0;
+
+    if (left < 6 || s[0] != '\\' || s[1] != 'u')
+        return -1;
+    for (int i = 2; i < 6; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *d = s[i] != '\0' ? strchr(digits, s[i] | 0x20) : NULL;
+
+        if (d == NULL)
+            return -1;
+        v = v << 4 | (int)(d - digits);
+    }
+    return v;
+}
+
+static bool is_byte(int v)
+{
+    return v >= 0xDC80 && v <= 0xDCFF;
+}
+
+/* Bytes that stay as they are: a surrogate pair, another escape, or one. */
+static size_t kept_at(const char *s, size_t left)
+{
+    int v = escape_at(s, left);
+
+    if (v >= 0xD800 && v <= 0xDBFF && left >= 12 && s[6] == '\\')
+        return 12;
+    if (s[0] != '\\' || left < 2)
+        return 1;
+    return v >= 0 ? 6 : 2;
+}
+
+/* Copies text with its byte escapes undone until `stop` bytes are written;
+ * returns how many bytes of text that took.  out may be NULL; *made is what
+ * was written. */
+static size_t undo_bytes(char *out, size_t *made, const struct scan *c,
+                         size_t stop)
+{
+    size_t i = 0;
+
+    for (*made = 0; i < c->n && *made < stop;) {
+        int v = escape_at(c->s + i, c->n - i);
+        size_t used = is_byte(v) ? 6 : kept_at(c->s + i, c->n - i);
+        size_t put = is_byte(v) ? 1 : used;
+
+        if (out != NULL && is_byte(v))
+            out[*made] = (char)(v - 0xDC00);
+        else if (out != NULL)
+            memcpy(out + *made, c->s + i, used);
+        *made += put;
+        i += used;
+    }
+    return i;
+}
+
+/* The tree of text; offsets in sentences are those of the text given. */
+static bd_status build_tree(cJSON **out, struct scan *c)
+{
+    char *text = bd_alloc(c->n + 1, 1);
+    const char *end = NULL;
+    size_t n, made;
+
+    if (text == NULL)
+        return bd_fail(c->err, BD_ENOMEM, "out of memory");
+    undo_bytes(text, &n, c, SIZE_MAX);
+    *out = cJSON_ParseWithLengthOpts(text, n, &end, false);
+    c->at = undo_bytes(NULL, &made, c, end != NULL ? (size_t)(end - text) : 0);
+    bd_free(text);
+    if (*out == NULL)
+        return bad(c, c->n == 0 ? "the document is empty" : "not JSON here");
+    return BD_OK;
+}
 
 bd_status bd_json_parse(struct cJSON **out, const char *text, size_t n,
                         struct bd_err *err)
 {
     struct scan c = {text, n, 0, err};
-    const char *end = NULL;
-    cJSON *root;
+    cJSON *root = NULL;
     bd_status s = scan_all(&c);
 
+    if (s == BD_OK)
+        s = build_tree(&root, &c);
     if (s != BD_OK)
         return s;
-    root = cJSON_ParseWithLengthOpts(text, n, &end, false);
-    if (root == NULL) {
-        c.at = end != NULL ? (size_t)(end - text) : 0;
-        return bad(&c, n == 0 ? "the document is empty" : "not JSON here");
-    }
-    c.at = (size_t)(end - text);
     for (size_t i = c.at; i < n && s == BD_OK; i++)
         if (strchr(" \t\r\n", text[i]) == NULL)
             s = bad(&c, "something follows the document");

@@ -110,12 +110,52 @@ static void numbers_read_back_equal(void **state)
     }
 }
 
+/* A name is bytes: what is not UTF-8 comes back as the byte it was. */
+static void odd_bytes_come_back(void **state)
+{
+    static const char name[] = "a\xFF\\udc80\x80\xF0\x9F\x98\x80\xED\xB2\x80z";
+    struct bd_json j = {0};
+    struct cJSON *back = NULL;
+
+    (void)state;
+    bd_json_obj(&j, NULL);
+    bd_json_str(&j, name, name);
+    bd_json_obj_end(&j);
+    assert_non_null(strstr(j.out.s, "\\udcff\\\\udc80\\udc80\\ud83d\\ude00"));
+    assert_int_equal(bd_json_parse(&back, j.out.s, j.out.n, NULL), BD_OK);
+    assert_string_equal(back->child->string, name);
+    assert_string_equal(back->child->valuestring, name);
+    cJSON_Delete(back);
+    bd_json_done(&j);
+}
+
+/* Other lone surrogates stay refused, and so do equal keys spelt apart. */
+static void only_odd_bytes_do(void **state)
+{
+    struct cJSON *j = NULL;
+    struct bd_err err = {0};
+
+    (void)state;
+    refused("[\"\\udc7f\"]");
+    refused("[\"\\udd00\"]");
+    refused("[\"\\ud83d\"]");
+    refused("[\"\\ud83d\\udc8\"]");
+    refused("[\\udc80]");
+    refused("[\"\\udc8");
+    refused("{\"\\udcff\":1,\"\\uDCFF\":2}");
+    assert_int_equal(bd_json_parse(&j, "[\"\\udc80\",?]", 12, &err),
+                     BD_EFORMAT);
+    assert_string_equal(err.msg, "JSON, byte 10: not JSON here");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strictness),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(good_documents_pass),
+        cmocka_unit_test(odd_bytes_come_back),
+        cmocka_unit_test(only_odd_bytes_do),
         cmocka_unit_test(writer_layout),
         cmocka_unit_test(numbers_read_back_equal)};
 
