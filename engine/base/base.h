@@ -64,6 +64,27 @@ const char *bd_status_name(bd_status s);
 bool bd_mul(size_t *out, size_t a, size_t b);
 bool bd_add(size_t *out, size_t a, size_t b);
 
+/* ---------------------------------------------------------------- sums
+ * A sum and what rounding took from it (Neumaier 1974): the digits of small
+ * terms survive millions of large ones.  Zero-initialised is 0. */
+struct bd_sum {
+    double s, c;
+};
+
+static inline void bd_sum_add(struct bd_sum *a, double v)
+{
+    double t = a->s + v;
+    bool larger = __builtin_fabs(a->s) >= __builtin_fabs(v);
+
+    a->c += larger ? (a->s - t) + v : (v - t) + a->s;
+    a->s = t;
+}
+
+static inline double bd_sum_get(const struct bd_sum *a)
+{
+    return a->s + a->c;
+}
+
 /* ---------------------------------------------------------------- memory
  * The engine allocates only through these.  NULL on exhaustion or overflow;
  * bd_free(NULL) is fine.  Sizes of zero give a valid pointer. */

@@ -147,6 +147,8 @@ bd_status bd_graph_out_like(struct bd_octx *c, int k,
 /* Refuses nodes with fewer than n inputs. */
 bd_status bd_graph_need(const struct bd_octx *c, int nin);
 bd_status bd_graph_need_real(const struct bd_octx *c, int k);
+/* Both: the first `need` inputs are given, the first `reals` are real. */
+bd_status bd_graph_reals(const struct bd_octx *c, int need, int reals);
 /* param of `size` zeroed bytes from the arena. */
 void *bd_graph_param(struct bd_octx *c, size_t size);
 /* axis in [-rank, rank) made non-negative. */
@@ -184,6 +186,13 @@ int64_t bd_graph_to_int(double v, enum bd_dtype type);
 void bd_graph_for(const struct bd_octx *c, int64_t n, bd_pool_fn *fn,
                   void *arg);
 void *bd_graph_work(const struct bd_octx *c, int worker);
+/* Larger steps or pads than this cannot mean a real network, and keep every
+ * product of extents within 64 bits. */
+#define BD_WINDOW_MOST ((int64_t)1 << 24)
+/* Attribute `name` with exactly n entries in [least, BD_WINDOW_MOST]; dst
+ * stays as it is when the attribute is absent. */
+bd_status bd_graph_list(const struct bd_octx *c, const char *name,
+                        int64_t *dst, int n, int64_t least);
 /* Sliding windows of convolution and pooling: attributes kernel_shape,
  * strides, dilations, pads, auto_pad, ceil_mode over `nd` spatial axes. */
 struct bd_window {

@@ -110,11 +110,9 @@ static bd_status shape_outputs(struct bd_octx *c, const struct attention *p)
 static bd_status shape_attention(struct bd_octx *c)
 {
     struct attention *p = bd_graph_param(c, sizeof *p);
-    bd_status s = bd_graph_need(c, 3);
+    bd_status s = bd_graph_reals(c, 3, 3);
     if (!p)
         return BD_ENOMEM;
-    for (int k = 0; s == BD_OK && k < 3; k++)
-        s = bd_graph_need_real(c, k);
     if (s == BD_OK)
         s = read_shapes(c, p);
     if (s == BD_OK)
@@ -287,13 +285,9 @@ struct rotary {
 static bd_status shape_rotary(struct bd_octx *c)
 {
     struct rotary *p = bd_graph_param(c, sizeof *p);
-    bd_status s = bd_graph_need(c, 3);
-    if (!p)
-        return BD_ENOMEM;
-    for (int k = 0; s == BD_OK && k < 3; k++)
-        s = bd_graph_need_real(c, k);
-    if (s != BD_OK)
-        return s;
+    bd_status s = bd_graph_reals(c, 3, 3);
+    if (!p || s != BD_OK)
+        return p ? s : BD_ENOMEM;
     const struct bd_tensor *x = c->in[0], *co = c->in[1];
     p->packed = x->rank == 3;
     p->interleaved = bd_node_int(c->node, "interleaved", 0) != 0;

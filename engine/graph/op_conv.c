@@ -91,9 +91,7 @@ static bd_status shape_conv(struct bd_octx *c)
     struct conv *p = bd_graph_param(c, sizeof *p);
     if (!p)
         return BD_ENOMEM;
-    bd_status s = bd_graph_need(c, 2);
-    for (int k = 0; s == BD_OK && k < 3; k++)
-        s = bd_graph_need_real(c, k);
+    bd_status s = bd_graph_reals(c, 2, 3);
     if (s == BD_OK)
         s = check_weights(c, p);
     if (s != BD_OK)

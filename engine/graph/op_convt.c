@@ -11,37 +11,17 @@ struct convt {
     int64_t xs, ys, ks; /* elements of a plane in and out, of a window */
 };
 
-#define MOST ((int64_t)1 << 24)
-
-static bd_status list(const struct bd_octx *c, const char *name, int64_t *dst,
-                      int n, int64_t least)
-{
-    const int64_t *v;
-    size_t have;
-    bd_status s = bd_graph_ints(c, name, -1, &v, &have);
-    if (s != BD_OK || !v)
-        return s;
-    if (have != (size_t)n)
-        return BD_BAD(c, "%s has %zu entries, not %d", name, have, n);
-    for (int a = 0; a < n; a++) {
-        if (v[a] < least || v[a] > MOST)
-            return BD_BAD(c, "%s %lld is out of range", name, (long long)v[a]);
-        dst[a] = v[a];
-    }
-    return BD_OK;
-}
-
 /* The output's extent: from pads, or pads from a wanted extent. */
 static bd_status extents(const struct bd_octx *c, struct convt *p)
 {
     const char *mode = bd_node_str(c->node, "auto_pad", "NOTSET");
     bool same = !strncmp(mode, "SAME_", 5), lower = !strcmp(mode, "SAME_LOWER");
     int64_t pads[6] = {0}, extra[3] = {0}, want[3] = {0};
-    bd_status s = list(c, "pads", pads, 2 * p->nd, 0);
+    bd_status s = bd_graph_list(c, "pads", pads, 2 * p->nd, 0);
     if (s == BD_OK)
-        s = list(c, "output_padding", extra, p->nd, 0);
+        s = bd_graph_list(c, "output_padding", extra, p->nd, 0);
     if (s == BD_OK)
-        s = list(c, "output_shape", want, p->nd, 1);
+        s = bd_graph_list(c, "output_shape", want, p->nd, 1);
     for (int a = 0; s == BD_OK && a < p->nd; a++) {
         int64_t full =
             (p->in[a] - 1) * p->s[a] + extra[a] + (p->k[a] - 1) * p->d[a] + 1;
@@ -66,11 +46,11 @@ static bd_status read_window(const struct bd_octx *c, struct convt *p)
             p->k[a] = w->dim[2 + a];
         }
     }
-    bd_status s = list(c, "strides", p->s, p->nd, 1);
+    bd_status s = bd_graph_list(c, "strides", p->s, p->nd, 1);
     if (s == BD_OK)
-        s = list(c, "dilations", p->d, p->nd, 1);
+        s = bd_graph_list(c, "dilations", p->d, p->nd, 1);
     for (int a = 0; s == BD_OK && a < p->nd; a++)
-        if (p->k[a] < 1 || p->k[a] > MOST)
+        if (p->k[a] < 1 || p->k[a] > BD_WINDOW_MOST)
             s = BD_BAD(c, "a window of %lld", (long long)p->k[a]);
     return s == BD_OK ? extents(c, p) : s;
 }
@@ -78,13 +58,9 @@ static bd_status read_window(const struct bd_octx *c, struct convt *p)
 static bd_status shape_convt(struct bd_octx *c)
 {
     struct convt *p = bd_graph_param(c, sizeof *p);
-    bd_status s = bd_graph_need(c, 2);
-    if (!p)
-        return BD_ENOMEM;
-    for (int k = 0; s == BD_OK && k < 3; k++)
-        s = bd_graph_need_real(c, k);
-    if (s != BD_OK)
-        return s;
+    bd_status s = bd_graph_reals(c, 2, 3);
+    if (!p || s != BD_OK)
+        return p ? s : BD_ENOMEM;
     const struct bd_tensor *x = c->in[0], *w = c->in[1];
     p->nd = x->rank - 2;
     p->group = bd_node_int(c->node, "group", 1);

@@ -120,9 +120,7 @@ static bd_status shape_einsum(struct bd_octx *c)
         return BD_ENOMEM;
     if (c->nin < 1 || c->nin > 2)
         return bd_graph_fail(c, BD_EUNSUPPORTED, "%d inputs", c->nin);
-    bd_status s = bd_graph_need(c, c->nin);
-    for (int k = 0; s == BD_OK && k < c->nin; k++)
-        s = bd_graph_need_real(c, k);
+    bd_status s = bd_graph_reals(c, c->nin, c->nin);
     if (s == BD_OK)
         s = parse(c, p);
     if (s != BD_OK)

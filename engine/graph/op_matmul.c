@@ -18,13 +18,9 @@ struct product {
 static bd_status shape_gemm(struct bd_octx *c)
 {
     struct product *p = bd_graph_param(c, sizeof *p);
-    if (!p)
-        return BD_ENOMEM;
-    bd_status s = bd_graph_need(c, 2);
-    for (int k = 0; s == BD_OK && k < 3; k++)
-        s = bd_graph_need_real(c, k);
-    if (s != BD_OK)
-        return s;
+    bd_status s = bd_graph_reals(c, 2, 3);
+    if (!p || s != BD_OK)
+        return p ? s : BD_ENOMEM;
     const struct bd_tensor *a = c->in[0], *b = c->in[1];
     if (a->rank != 2 || b->rank != 2)
         return BD_BAD(c, "its inputs are not matrices");

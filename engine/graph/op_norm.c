@@ -14,13 +14,9 @@ struct bnorm {
 static bd_status shape_bn(struct bd_octx *c)
 {
     struct bnorm *p = bd_graph_param(c, sizeof *p);
-    bd_status s = bd_graph_need(c, 5);
-    if (!p)
-        return BD_ENOMEM;
-    for (int k = 0; s == BD_OK && k < 5; k++)
-        s = bd_graph_need_real(c, k);
-    if (s != BD_OK)
-        return s;
+    bd_status s = bd_graph_reals(c, 5, 5);
+    if (!p || s != BD_OK)
+        return p ? s : BD_ENOMEM;
     const struct bd_tensor *x = c->in[0];
     p->b.n = x->rank > 0 ? x->dim[0] : 1;
     p->b.c = x->rank > 1 ? x->dim[1] : 1;
@@ -64,19 +60,29 @@ static struct bd_bn_state state_of(const struct bd_octx *c)
 /* A few channels at a time, so that a pool can share them. */
 enum { CHANNELS = 2 };
 
+/* The extents and statistics of part i; returns its first channel. */
+static int64_t bn_part(struct bd_bn *b, struct bd_bn_state *st,
+                       const struct bd_octx *c, int64_t i)
+{
+    const struct bnorm *p = c->param;
+    int64_t first = i * CHANNELS, n = p->b.c - first;
+    *b = p->b;
+    b->stride = b->c * b->s;
+    b->c = n < CHANNELS ? n : CHANNELS;
+    *st = state_of(c);
+    st->mean += first;
+    st->inv += first;
+    st->var += first;
+    return first;
+}
+
 static bool bn_channels(void *arg, int64_t i, int worker)
 {
     struct bd_octx *c = arg;
-    const struct bnorm *p = c->param;
-    struct bd_bn_state st = state_of(c);
-    int64_t first = i * CHANNELS, n = p->b.c - first;
-    struct bd_bn b = p->b;
+    struct bd_bn b;
+    struct bd_bn_state st;
+    int64_t first = bn_part(&b, &st, c, i);
     (void)worker;
-    b.stride = b.c * b.s;
-    b.c = n < CHANNELS ? n : CHANNELS;
-    st.mean += first;
-    st.inv += first;
-    st.var += first;
     bd_bn_forward(c->out[0]->f + first * b.s, c->in[0]->f + first * b.s,
                   c->in[1]->f + first, c->in[2]->f + first, &b, st);
     return true;
@@ -119,16 +125,10 @@ static bd_status run_bn(struct bd_octx *c)
 static bool bn_back(void *arg, int64_t i, int worker)
 {
     struct bd_octx *c = arg;
-    const struct bnorm *p = c->param;
-    struct bd_bn_state st = state_of(c);
-    int64_t first = i * CHANNELS, n = p->b.c - first;
-    struct bd_bn b = p->b;
+    struct bd_bn b;
+    struct bd_bn_state st;
+    int64_t first = bn_part(&b, &st, c, i);
     (void)worker;
-    b.stride = b.c * b.s;
-    b.c = n < CHANNELS ? n : CHANNELS;
-    st.mean += first;
-    st.inv += first;
-    st.var += first;
     struct bd_bn_grad g = {.dx = c->din[0] ? c->din[0] + first * b.s : NULL,
                            .dgamma = c->din[1] ? c->din[1] + first : NULL,
                            .dbeta = c->din[2] ? c->din[2] + first : NULL};
@@ -183,12 +183,10 @@ static bd_status walk_param(struct bd_octx *c, struct bd_walk *w, int k,
 static bd_status shape_rows(struct bd_octx *c)
 {
     struct rows *p = bd_graph_param(c, sizeof *p);
-    bd_status s = bd_graph_need(c, 2);
+    bd_status s = bd_graph_reals(c, 2, 1);
     int64_t axis = bd_node_int(c->node, "axis", -1);
     if (!p)
         return BD_ENOMEM;
-    if (s == BD_OK)
-        s = bd_graph_need_real(c, 0);
     if (s == BD_OK)
         s = bd_graph_axis(c, &axis, c->in[0]->rank);
     if (s != BD_OK)
@@ -264,13 +262,9 @@ struct group {
 static bd_status shape_group(struct bd_octx *c)
 {
     struct group *p = bd_graph_param(c, sizeof *p);
-    bd_status s = bd_graph_need(c, 3);
-    if (!p)
-        return BD_ENOMEM;
-    for (int k = 0; s == BD_OK && k < 3; k++)
-        s = bd_graph_need_real(c, k);
-    if (s != BD_OK)
-        return s;
+    bd_status s = bd_graph_reals(c, 3, 3);
+    if (!p || s != BD_OK)
+        return p ? s : BD_ENOMEM;
     const struct bd_tensor *x = c->in[0];
     if (x->rank < 2)
         return BD_BAD(c, "an input of %d dimensions", x->rank);
@@ -319,13 +313,9 @@ struct lrn {
 static bd_status shape_lrn(struct bd_octx *c)
 {
     struct lrn *p = bd_graph_param(c, sizeof *p);
-    bd_status s = bd_graph_need(c, 1);
-    if (!p)
-        return BD_ENOMEM;
-    if (s == BD_OK)
-        s = bd_graph_need_real(c, 0);
-    if (s != BD_OK)
-        return s;
+    bd_status s = bd_graph_reals(c, 1, 1);
+    if (!p || s != BD_OK)
+        return p ? s : BD_ENOMEM;
     const struct bd_tensor *x = c->in[0];
     p->n = x->rank > 0 ? x->dim[0] : 1;
     p->c = x->rank > 1 ? x->dim[1] : 1;
@@ -371,11 +361,9 @@ static bd_status shape_lp(struct bd_octx *c)
 {
     struct lp *p = bd_graph_param(c, sizeof *p);
     int64_t axis = bd_node_int(c->node, "axis", -1);
-    bd_status s = bd_graph_need(c, 1);
+    bd_status s = bd_graph_reals(c, 1, 1);
     if (!p)
         return BD_ENOMEM;
-    if (s == BD_OK)
-        s = bd_graph_need_real(c, 0);
     if (s == BD_OK)
         s = bd_graph_axis(c, &axis, c->in[0]->rank);
     if (s != BD_OK)

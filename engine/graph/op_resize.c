@@ -286,11 +286,9 @@ static bd_status shape_resize(struct bd_octx *c)
 {
     struct wish w = {0};
     struct resize *p = bd_graph_param(c, sizeof *p);
-    bd_status s = bd_graph_need(c, 1);
+    bd_status s = bd_graph_reals(c, 1, 1);
     if (!p)
         return BD_ENOMEM;
-    if (s == BD_OK)
-        s = bd_graph_need_real(c, 0);
     if (s == BD_OK)
         s = read_words(c, &w);
     if (s == BD_OK)

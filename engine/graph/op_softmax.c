@@ -11,11 +11,9 @@ static bd_status shape_softmax(struct bd_octx *c)
     struct bd_slices *p = bd_graph_param(c, sizeof *p);
     bool rows = c->opset < 13;
     int64_t axis = bd_node_int(c->node, "axis", rows ? 1 : -1);
-    bd_status s = bd_graph_need(c, 1);
+    bd_status s = bd_graph_reals(c, 1, 1);
     if (!p)
         return BD_ENOMEM;
-    if (s == BD_OK)
-        s = bd_graph_need_real(c, 0);
     if (s == BD_OK && !(rows && axis == c->in[0]->rank))
         s = bd_graph_axis(c, &axis, c->in[0]->rank);
     if (s != BD_OK)

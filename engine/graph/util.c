@@ -91,6 +91,14 @@ bd_status bd_graph_need_real(const struct bd_octx *c, int k)
     return BD_OK;
 }
 
+bd_status bd_graph_reals(const struct bd_octx *c, int need, int reals)
+{
+    bd_status s = bd_graph_need(c, need);
+    for (int k = 0; s == BD_OK && k < reals; k++)
+        s = bd_graph_need_real(c, k);
+    return s;
+}
+
 void *bd_graph_param(struct bd_octx *c, size_t size)
 {
     c->param = bd_arena_alloc(c->arena, 1, size);

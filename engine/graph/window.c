@@ -4,12 +4,8 @@
 
 #include <string.h>
 
-/* Larger steps or pads than this cannot mean a real network, and keep every
- * product below within 64 bits. */
-#define MOST ((int64_t)1 << 24)
-
-static bd_status read_list(const struct bd_octx *c, const char *name,
-                           int64_t *dst, int n, int64_t least)
+bd_status bd_graph_list(const struct bd_octx *c, const char *name,
+                        int64_t *dst, int n, int64_t least)
 {
     const int64_t *v;
     size_t have;
@@ -19,7 +15,7 @@ static bd_status read_list(const struct bd_octx *c, const char *name,
     if (have != (size_t)n)
         return BD_BAD(c, "%s has %zu entries, not %d", name, have, n);
     for (int a = 0; a < n; a++) {
-        if (v[a] < least || v[a] > MOST)
+        if (v[a] < least || v[a] > BD_WINDOW_MOST)
             return BD_BAD(c, "%s %lld is out of range", name, (long long)v[a]);
         dst[a] = v[a];
     }
@@ -80,17 +76,17 @@ bd_status bd_graph_window(const struct bd_octx *c, struct bd_window *w,
         w->k[a] = kernel ? kernel[a] : 0;
     }
     w->ceil = bd_node_int(c->node, "ceil_mode", 0) != 0;
-    bd_status s = read_list(c, "kernel_shape", w->k, w->nd, 1);
+    bd_status s = bd_graph_list(c, "kernel_shape", w->k, w->nd, 1);
     if (s == BD_OK)
-        s = read_list(c, "strides", w->s, w->nd, 1);
+        s = bd_graph_list(c, "strides", w->s, w->nd, 1);
     if (s == BD_OK)
-        s = read_list(c, "dilations", w->d, w->nd, 1);
+        s = bd_graph_list(c, "dilations", w->d, w->nd, 1);
     if (s == BD_OK)
-        s = read_list(c, "pads", pads, 2 * w->nd, 0);
+        s = bd_graph_list(c, "pads", pads, 2 * w->nd, 0);
     if (s != BD_OK)
         return s;
     for (int a = 0; a < w->nd; a++) {
-        if (w->k[a] < 1 || w->k[a] > MOST)
+        if (w->k[a] < 1 || w->k[a] > BD_WINDOW_MOST)
             return BD_BAD(c, "its kernel_shape is missing or empty");
         if (kernel && kernel[a] != w->k[a])
             return BD_BAD(c, "kernel_shape disagrees with its weights");

@@ -18,26 +18,9 @@ enum {
     CODES = 131073
 };
 
-struct acc {
-    double s, c;
-};
-
-static void acc_add(struct acc *a, double v)
-{
-    double t = a->s + v;
-
-    a->c += fabs(a->s) >= fabs(v) ? (a->s - t) + v : (v - t) + a->s;
-    a->s = t;
-}
-
-static double acc_get(const struct acc *a)
-{
-    return a->s + a->c;
-}
-
 /* What accumulates over the runs of one tensor. */
 struct pass {
-    struct acc err2, xx, qq, xq;
+    struct bd_sum err2, xx, qq, xq;
     double max_err, peak;
     double lo, hi, zero; /* the present set's end levels, and its 0 */
     int64_t n, zeros, clipped;
@@ -84,10 +67,10 @@ static void add_block(struct pass *a, const double *x, const double *q,
         a->zeros += q[i] == a->zero;
         a->clipped += x[i] < a->lo || x[i] > a->hi;
     }
-    acc_add(&a->err2, e2);
-    acc_add(&a->xx, xx);
-    acc_add(&a->qq, qq);
-    acc_add(&a->xq, xq);
+    bd_sum_add(&a->err2, e2);
+    bd_sum_add(&a->xx, xx);
+    bd_sum_add(&a->qq, qq);
+    bd_sum_add(&a->xq, xq);
     a->n += (int64_t)n;
 }
 
@@ -202,10 +185,10 @@ static bd_status by_pass(struct bd_error_stats *out, const struct bd_weights *w,
     if (!a.count)
         return bd_fail(err, BD_ENOMEM, "no memory to count the codes in use");
     bd_qset_visit(w, q, add_run, &a);
-    t = (struct totals){acc_get(&a.err2),
-                        acc_get(&a.xx),
-                        acc_get(&a.qq),
-                        acc_get(&a.xq),
+    t = (struct totals){bd_sum_get(&a.err2),
+                        bd_sum_get(&a.xx),
+                        bd_sum_get(&a.qq),
+                        bd_sum_get(&a.xq),
                         a.max_err,
                         a.peak,
                         a.n,

@@ -104,13 +104,7 @@ static bool statistic(const char *name)
 {
     static const char *const tails[] = {"running_mean", "running_var",
                                         "num_batches_tracked", "_alpha"};
-    size_t n = strlen(name);
-    for (size_t k = 0; k < sizeof tails / sizeof *tails; k++) {
-        size_t t = strlen(tails[k]);
-        if (n >= t && strcmp(name + n - t, tails[k]) == 0)
-            return true;
-    }
-    return false;
+    return bd_name_ends(name, tails, sizeof tails / sizeof *tails);
 }
 
 static void mark_used(const struct bd_builder *b, bool *used)

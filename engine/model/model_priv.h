@@ -30,6 +30,9 @@ void bd_map_done(struct bd_map *m);
 const char *bd_map_unique(struct bd_map *m, struct bd_arena *a,
                           const char *want);
 
+/* Does name end in one of n tails? */
+bool bd_name_ends(const char *name, const char *const *tails, size_t n);
+
 /* Growable list of value indices. */
 struct bd_ints {
     int *v;

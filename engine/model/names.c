@@ -83,3 +83,14 @@ const char *bd_map_unique(struct bd_map *m, struct bd_arena *a,
     bd_str_done(&s);
     return made;
 }
+
+bool bd_name_ends(const char *name, const char *const *tails, size_t n)
+{
+    size_t len = strlen(name);
+    for (size_t k = 0; k < n; k++) {
+        size_t t = strlen(tails[k]);
+        if (len >= t && strcmp(name + len - t, tails[k]) == 0)
+            return true;
+    }
+    return false;
+}

@@ -44,13 +44,7 @@ static bool bystander(const char *name)
 {
     static const char *const tails[] = {"num_batches_tracked", "act_alpha",
                                         "wgt_alpha", "weight_alpha"};
-    size_t n = strlen(name);
-    for (size_t k = 0; k < sizeof tails / sizeof *tails; k++) {
-        size_t t = strlen(tails[k]);
-        if (n >= t && strcmp(name + n - t, tails[k]) == 0)
-            return true;
-    }
-    return false;
+    return bd_name_ends(name, tails, sizeof tails / sizeof *tails);
 }
 
 /* Tensors the architecture has no place for; the first is named. */

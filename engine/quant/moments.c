@@ -4,23 +4,6 @@
  * same input, whoever asks (the index and the direct path must agree). */
 #include "quant_priv.h"
 
-struct acc { /* a sum and what rounding took from it */
-    double s, c;
-};
-
-static void acc_add(struct acc *a, double v)
-{
-    double t = a->s + v;
-
-    a->c += fabs(a->s) >= fabs(v) ? (a->s - t) + v : (v - t) + a->s;
-    a->s = t;
-}
-
-static double acc_get(const struct acc *a)
-{
-    return a->s + a->c;
-}
-
 enum {
     LANES = 8,
     CHUNK = 4096 /* values summed plainly before the correction */
@@ -92,7 +75,7 @@ static double variance_chunk(const float *x, size_t n, double mean)
 }
 
 struct first { /* of the first pass */
-    struct acc sum, abs, sq;
+    struct bd_sum sum, abs, sq;
     double min, max;
     size_t n;
 };
@@ -102,9 +85,9 @@ static void add_chunk(struct first *f, const float *x, size_t n)
     struct part p;
 
     first_chunk(&p, x, n);
-    acc_add(&f->sum, across(&p.sum));
-    acc_add(&f->abs, across(&p.abs));
-    acc_add(&f->sq, across(&p.sq));
+    bd_sum_add(&f->sum, across(&p.sum));
+    bd_sum_add(&f->abs, across(&p.abs));
+    bd_sum_add(&f->sq, across(&p.sq));
     for (int k = 0; k < LANES; k++) {
         f->min = fmin(f->min, p.min[k]);
         f->max = fmax(f->max, p.max[k]);
@@ -121,17 +104,17 @@ static void tail_of(float pad[LANES], const float *x, size_t n)
 
 static double variance_sum(const float *x, size_t n, double mean)
 {
-    struct acc total = {0, 0};
+    struct bd_sum total = {0, 0};
     size_t whole = n - n % LANES;
     float pad[LANES];
 
     for (size_t i = 0; i < whole; i += CHUNK)
-        acc_add(
+        bd_sum_add(
             &total,
             variance_chunk(x + i, whole - i < CHUNK ? whole - i : CHUNK, mean));
     tail_of(pad, x, n);
-    acc_add(&total, variance_chunk(pad, LANES, mean));
-    return acc_get(&total);
+    bd_sum_add(&total, variance_chunk(pad, LANES, mean));
+    return bd_sum_get(&total);
 }
 
 void bd_moments_of(struct bd_moments *out, const float *x, size_t n)
@@ -152,9 +135,9 @@ void bd_moments_of(struct bd_moments *out, const float *x, size_t n)
     out->min = f.min;
     out->max = f.max;
     out->absmax = fmax(-f.min, f.max);
-    out->mean = acc_get(&f.sum) / (double)f.n;
-    out->absmean = acc_get(&f.abs) / (double)f.n;
-    out->sumsq = acc_get(&f.sq);
+    out->mean = bd_sum_get(&f.sum) / (double)f.n;
+    out->absmean = bd_sum_get(&f.abs) / (double)f.n;
+    out->sumsq = bd_sum_get(&f.sq);
     if (f.n > 1 && f.min < f.max)
         out->std = sqrt(variance_sum(x, n, out->mean) / (double)(f.n - 1));
     if (f.min == f.max)
