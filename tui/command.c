@@ -276,16 +276,29 @@ static bool run_unmark(struct ui *ui, const char *args)
 }
 
 /* ---------------------------------------------------------------- files */
+/* The screen never waits for a disk: there the outcome follows as news
+ * (ui_changed), within moments.  A script has nothing to keep alive and goes
+ * on when the file is there. */
+static bool wrote(struct ui *ui, bd_status st, const char *path,
+                  const struct bd_err *err)
+{
+    char shown[300];
+    if (st != BD_OK) {
+        ui_refuse(ui, err);
+        return false;
+    }
+    ui_say(ui, "%s: %s", ui->batch ? "written" : "writing",
+           bd_text_show(shown, sizeof shown, path, 80));
+    return true;
+}
+
 static bool export_to(struct ui *ui, const char *path, bool force)
 {
     struct bd_err err = {0};
-    if (bd_session_export(ui->s, path, force, &err) != BD_OK) {
-        ui_refuse(ui, &err);
-        return false;
-    }
-    char shown[300];
-    ui_say(ui, "written: %s", bd_text_show(shown, sizeof shown, path, 80));
-    return true;
+    bd_status st =
+        ui->batch ? bd_session_export(ui->s, path, force, &err)
+                  : bd_session_export_soon(ui->s, path, force, &err);
+    return wrote(ui, st, path, &err);
 }
 
 /* The y of the question. */
@@ -334,15 +347,12 @@ static bool run_export_force(struct ui *ui, const char *args)
 static bool plot_to(struct ui *ui, bool force)
 {
     struct bd_err err = {0};
-    char shown[300];
-    if (bd_session_plot(ui->s, ui->list.cur, ui->picture, force, &err) !=
-        BD_OK) {
-        ui_refuse(ui, &err);
-        return false;
-    }
-    ui_say(ui, "written: %s",
-           bd_text_show(shown, sizeof shown, ui->picture, 80));
-    return true;
+    const char *to = ui->picture;
+    bd_status st =
+        ui->batch
+            ? bd_session_plot(ui->s, ui->list.cur, to, force, &err)
+            : bd_session_plot_soon(ui->s, ui->list.cur, to, force, &err);
+    return wrote(ui, st, to, &err);
 }
 
 static void overwrite_plot(struct ui *ui)

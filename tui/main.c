@@ -25,6 +25,44 @@ static void restart_for_blas(char **argv)
     execv("/proc/self/exe", argv); /* on failure: slower, not wrong */
 }
 
+/* --------------------------------------------------- files that are cut short
+ * Models and data are read where they are mapped; when somebody cuts such a
+ * file meanwhile, the access itself fails.  That is bad input, not a crash:
+ * one line and status 2, wherever it happens.  Only calls that are safe in a
+ * handler. */
+static void end_cut_short(int number, const siginfo_t *info,
+                          void (*give_back)(void))
+{
+    static const char line[] =
+        "bitdial: a file in use was cut short while it was read\n";
+
+    if (number != SIGBUS || info->si_code != BUS_ADRERR)
+        return;
+    give_back();
+    ssize_t n = write(STDERR_FILENO, line, sizeof line - 1);
+    (void)n;
+    _exit(2);
+}
+
+static void nothing_to_give_back(void)
+{
+}
+
+static void on_bus(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    end_cut_short(number, info, nothing_to_give_back);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void watch_files(void)
+{
+    struct sigaction sa = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGBUS, &sa, NULL);
+}
+
 #ifdef BD_NO_TUI
 
 static int interactive(const struct bd_cli_open *open)
@@ -77,9 +115,16 @@ static void on_winch(int number)
 }
 
 /* Only write() and tcsetattr() are safe here. */
-static void on_crash(int number)
+static void restore_terminal(void)
 {
     wg_restore_now(&crash_restore);
+}
+
+static void on_crash(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    end_cut_short(number, info, restore_terminal);
+    restore_terminal();
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -120,8 +165,12 @@ static void watch_crashes(const struct wg_term *term, void *stack,
     stack_t alt = {.ss_sp = stack, .ss_size = size};
     wg_term_restore(term, &crash_restore);
     sigaltstack(&alt, NULL);
+    struct sigaction sa = {
+        .sa_sigaction = on_crash,
+        .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
+    sigemptyset(&sa.sa_mask);
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
-        handle(fatal[i], on_crash, SA_ONSTACK | (int)SA_RESETHAND);
+        sigaction(fatal[i], &sa, NULL);
 }
 
 /* Before the restore string goes out of use. */
@@ -131,6 +180,7 @@ static void unwatch_crashes(void)
                                 SIGQUIT};
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
         handle(fatal[i], SIG_DFL, 0);
+    watch_files();
 }
 
 /* A hung-up terminal must not kill us in a write: SIGPIPE is ignored, and
@@ -226,6 +276,19 @@ static int run_plain(struct bd_session *s, const struct bd_cli_open *open)
     return status;
 }
 
+/* A file asked for just before leaving is waited for; if it was refused, the
+ * screen that would have said so is gone, and the shell hears it. */
+static int last_words(struct bd_session *s, int status)
+{
+    char text[600];
+    bool refused;
+    bd_session_settle(s);
+    if (!bd_session_news(s, text, sizeof text, &refused) || !refused)
+        return status;
+    fprintf(stderr, "bitdial: %s\n", text);
+    return status ? status : 1;
+}
+
 static int interactive(const struct bd_cli_open *open)
 {
     struct bd_err err = {0};
@@ -240,6 +303,7 @@ static int interactive(const struct bd_cli_open *open)
     }
     bd_session_start(s);
     int status = plain ? run_plain(s, open) : run_screen(s, open);
+    status = last_words(s, status);
     bd_session_close(s);
     return status;
 }
@@ -250,6 +314,7 @@ int main(int argc, char **argv)
 {
     struct bd_cli_open open = {0};
     setlocale(LC_CTYPE, "");
+    watch_files();
     restart_for_blas(argv);
     bd_kernels_single_threaded_blas(); /* the pool is ours */
     int status = bd_cli_main(&open, argc, argv);

@@ -40,11 +40,29 @@ struct ui_source ui_source(struct ui *ui)
     return (struct ui_source){ui->list.total, facts, ui};
 }
 
+/* A file was written or refused.  The export screen looks again whether its
+ * file exists. */
+static void take_news(struct ui *ui)
+{
+    const struct ui_screen *s = ui_screen_at(ui->screen);
+    char text[600];
+    bool refused;
+    if (!bd_session_news(ui->s, text, sizeof text, &refused))
+        return;
+    if (refused)
+        ui_warn(ui, "%s", text);
+    else
+        ui_say(ui, "%s", text);
+    if (ui->screen == UI_EXPORT && s->open)
+        s->open(ui, ui->state[UI_EXPORT]);
+}
+
 /* Fresh numbers may move rows; the cursor's layer stays under it. */
 void ui_changed(struct ui *ui)
 {
     struct ui_source src = ui_source(ui);
     ui->dirty = true;
+    take_news(ui);
     ui->digest = bd_bitcfg_digest(bd_session_cfg(ui->s));
     ui_list_refresh(&ui->list, &src);
 }

@@ -207,6 +207,7 @@ static void failed(struct bd_session *s, struct bd_done *d,
     case BD_LIVE_FLOAT:
     case BD_LIVE_ACC:
     case BD_LIVE_SAVE:
+    case BD_LIVE_WRITE:
         bd_session_say(s, "%s: %s%s%s", d->job->title,
                        d->err.file[0] ? d->err.file : "",
                        d->err.file[0] ? ": " : "", d->err.msg);
@@ -235,6 +236,7 @@ static void accept(struct bd_session *s, struct bd_done *d,
         acc_accept(s, d);
         break;
     case BD_LIVE_SAVE:
+    case BD_LIVE_WRITE:
         break;
     }
 }
@@ -247,7 +249,9 @@ static void receive(void *arg, struct bd_done *d)
     if (kind == BD_LIVE_SAVE)
         s->saving = false;
     s->shown_changed = true;
-    if (d->status == BD_OK)
+    if (kind == BD_LIVE_WRITE)
+        bd_write_done(s, d);
+    else if (d->status == BD_OK)
         accept(s, d, kind, layer);
     else if (d->status != BD_ECANCELLED)
         failed(s, d, kind, layer);

@@ -311,6 +311,7 @@ void bd_session_close(struct bd_session *s)
 {
     if (!s)
         return;
+    bd_session_settle(s);
     bd_lanes_free(s->lanes);
     bd_persist_close(s);
     bd_live_done(s);

@@ -1,14 +1,12 @@
 /* What outlives the program: the session's own file, written a second after
- * the last edit and at the end, and the document a person exports.  Both are
- * bitdial.config/1; writing goes through bd_save, so an old file stays whole
- * whatever happens.
+ * the last edit and at the end.  It is a bitdial.config/1 (write.c makes it);
+ * writing goes through bd_save, so an old file stays whole whatever happens.
  *
  * One program per model owns the session file, by a lock beside it; a second
  * one says so and keeps its hands off. */
 #include "session/session_priv.h"
 
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -18,122 +16,6 @@
 
 static const int64_t quiet_ns = 1000000000; /* after the last edit */
 enum { MAX_STATE = 64 << 20 };
-
-/* --------------------------------------------------------------- documents */
-
-struct clip_list { /* per layer, with what it borrows */
-    struct bd_clips *c;
-    double **w;
-    size_t n;
-};
-
-static void clips_done(struct clip_list *l)
-{
-    for (size_t i = 0; l->w && i < l->n; i++)
-        bd_free(l->w[i]);
-    bd_free(l->w);
-    bd_free(l->c);
-}
-
-static bool clips_init(struct clip_list *l, size_t n)
-{
-    *l = (struct clip_list){.n = n};
-    l->c = bd_calloc(n, sizeof *l->c);
-    l->w = bd_calloc(n, sizeof *l->w);
-    return l->c && l->w;
-}
-
-/* Clips in the domain of the weights, one per parameter set. */
-static bd_status weight_clips(struct clip_list *l, struct bd_session *s,
-                              size_t i, struct bd_err *err)
-{
-    struct bd_fit_ask ask = {(int)i, &s->cfg.layer[i].w};
-    const struct bd_fit *fit;
-    if (bd_session_is_float(ask.cfg))
-        return BD_OK;
-    bd_status st = bd_fits_get(&fit, s->fits, ask, NULL, err);
-    if (st != BD_OK)
-        return st;
-    size_t n = fit->set.n;
-    double *v = bd_alloc(n ? n : 1, sizeof *v);
-    for (size_t k = 0; v && k < n; k++) {
-        const struct bd_qparam *p = &fit->set.p[k];
-        v[k] = p->clip * (p->sigma > 0 && p->map_back ? p->sigma : 1);
-    }
-    bd_fits_unref(s->fits, fit);
-    if (!v)
-        return bd_fail(err, BD_ENOMEM, "out of memory");
-    l->w[i] = v;
-    l->c[i].w = v;
-    l->c[i].nw = n;
-    return BD_OK;
-}
-
-static void act_clip(struct clip_list *l, struct bd_session *s, size_t i)
-{
-    const struct bd_tensorcfg *t = &s->cfg.layer[i].a;
-    const struct bd_actstat *st =
-        s->bench ? bd_bench_stat(s->bench, (int)i) : NULL;
-    struct bd_qparam p;
-    if (bd_session_is_float(t) || !st ||
-        bd_calib_acts(&p, st, s->m->layer[i].learned_a, t, NULL) != BD_OK)
-        return;
-    l->c[i].a_known = true;
-    l->c[i].a_signed = p.is_signed;
-    l->c[i].a = p.clip;
-}
-
-/* Partial or stale accuracy does not belong into a file. */
-static struct bd_config_metrics exact_metrics(const struct bd_session *s)
-{
-    struct bd_net_view v;
-    struct bd_config_metrics m = {NAN, NAN, -1, -1};
-    bd_session_net(&v, s);
-    m.avg_bits_w = v.cost.avg_bits_w;
-    m.size_bytes = (v.cost.size_bits + 7) / 8;
-    if (v.fresh == BD_EXACT) {
-        m.top1 = v.acc.top1;
-        m.images = v.acc.images;
-    }
-    return m;
-}
-
-static bd_status document(struct bd_str *out, struct bd_session *s,
-                          const struct clip_list *clips, int64_t edits,
-                          struct bd_err *err)
-{
-    struct bd_config_doc doc = {
-        .cfg = &s->cfg, .clips = clips ? clips->c : NULL,
-        .metrics = exact_metrics(s), .seed = s->seed, .edits = edits,
-        .data = s->data ? bd_data_name(s->data) : NULL};
-    return bd_config_write(out, s->m, &doc, err);
-}
-
-bd_status bd_session_export(struct bd_session *s, const char *path,
-                            bool force, struct bd_err *err)
-{
-    struct clip_list clips;
-    struct bd_str text = {0};
-    bd_status st = clips_init(&clips, s->m->nlayers)
-                       ? BD_OK
-                       : bd_fail(err, BD_ENOMEM, "out of memory");
-    /* Without lanes nobody else will calibrate. */
-    if (st == BD_OK && !s->started && s->bench)
-        st = bd_bench_prepare(s->bench, &s->cfg, NULL, err);
-    for (size_t i = 0; i < s->m->nlayers && st == BD_OK; i++) {
-        st = weight_clips(&clips, s, i, err);
-        act_clip(&clips, s, i);
-    }
-    if (st == BD_OK)
-        st = document(&text, s, &clips, 0, err);
-    if (st == BD_OK)
-        st = bd_save(path, text.s, text.n, force, err);
-    if (st == BD_OK && strcmp(path, "-") != 0)
-        bd_session_say(s, "wrote %s", path);
-    bd_str_done(&text);
-    clips_done(&clips);
-    return st;
-}
 
 /* ----------------------------------------------------------- the own file */
 
@@ -236,7 +118,7 @@ static void save_soon(struct bd_session *s)
     if (!o)
         return;
     memcpy(o->path, s->state, sizeof o->path);
-    if (document(&o->text, s, NULL, edits_of(s), NULL) != BD_OK) {
+    if (bd_document_plain(&o->text, s, edits_of(s), NULL) != BD_OK) {
         save_free(o);
         return;
     }
@@ -264,7 +146,7 @@ void bd_persist_close(struct bd_session *s)
 {
     struct bd_str text = {0};
     if (s->state[0] && (s->dirty || s->saving) &&
-        document(&text, s, NULL, edits_of(s), NULL) == BD_OK)
+        bd_document_plain(&text, s, edits_of(s), NULL) == BD_OK)
         bd_save(s->state, text.s, text.n, true, NULL);
     bd_str_done(&text);
     if (s->lock_fd >= 0)

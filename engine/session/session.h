@@ -189,6 +189,18 @@ bd_status bd_session_export(struct bd_session *s, const char *path,
 bd_status bd_session_plot(const struct bd_session *s, int layer,
                           const char *path, bool force, struct bd_err *err);
 
+/* The same two on a lane, for the interface: both return at once, and the
+ * outcome comes later as news, a sentence each.  Refusals before that (no
+ * memory, nothing to draw yet) are returned. */
+bd_status bd_session_export_soon(struct bd_session *s, const char *path,
+                                 bool force, struct bd_err *err);
+bd_status bd_session_plot_soon(struct bd_session *s, int layer,
+                               const char *path, bool force,
+                               struct bd_err *err);
+bool bd_session_news(struct bd_session *s, char *text, size_t cap,
+                     bool *refused); /* false: none since the last call */
+void bd_session_settle(struct bd_session *s); /* waits for files asked for */
+
 /* -------------------------------------------------- at once, for the cli
  * The same computations as the lanes run, on the caller's thread. */
 bd_status bd_session_now_layer(struct bd_error_stats *out,

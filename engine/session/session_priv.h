@@ -10,7 +10,8 @@
  *   view.c     the same as the screen asks for it
  *   edit.c     the verbs that change the configuration
  *   history.c  undo
- *   persist.c  autosave, resume, export
+ *   persist.c  autosave, resume
+ *   write.c    export and pictures, on a lane; plot.c: what a picture shows
  *   log.c      the log
  *
  * Who owns what: the session (interface's thread) owns the configuration,
@@ -185,7 +186,7 @@ void bd_history_done(struct bd_history *h);
 /* ------------------------------------------------------------ the session */
 enum bd_live_kind {
     BD_LIVE_W = 1, BD_LIVE_A, BD_LIVE_CHANNELS, BD_LIVE_CALIB, BD_LIVE_FLOAT,
-    BD_LIVE_ACC, BD_LIVE_SAVE
+    BD_LIVE_ACC, BD_LIVE_SAVE, BD_LIVE_WRITE
 };
 
 struct bd_chan_answer {
@@ -251,6 +252,12 @@ struct bd_session {
     char state[600]; /* file of the autosave, "" = none */
     int lock_fd;
     bool dirty, saving;
+    int writing;     /* files asked for and not yet reported */
+    unsigned writes; /* asked for so far */
+    struct {
+        bool have, refused;
+        char text[900];
+    } news; /* of the newest one reported */
     int64_t edited_ns;
     struct bd_config_full saved; /* of an earlier run; cfg.n 0 = none */
     int64_t saved_at;            /* seconds since 1970 */
@@ -269,6 +276,20 @@ void bd_live_channels(struct bd_session *s, int layer);
 void bd_persist_open(struct bd_session *s);
 void bd_persist_edited(struct bd_session *s);
 void bd_persist_close(struct bd_session *s);
+
+/* write.c: the document without clips measured here; and the outcome of a
+ * lane's writing. */
+bd_status bd_document_plain(struct bd_str *out, const struct bd_session *s,
+                            int64_t edits, struct bd_err *err);
+void bd_write_done(struct bd_session *s, const struct bd_done *d);
+
+/* plot.c: a copy of what a layer's picture shows. */
+struct bd_picture;
+bd_status bd_picture_new(struct bd_picture **out, const struct bd_session *s,
+                         int layer, struct bd_err *err);
+bd_status bd_picture_write(const struct bd_picture *p, const char *path,
+                           bool force, struct bd_err *err);
+void bd_picture_free(struct bd_picture *p); /* NULL is fine */
 
 /* edit.c: puts a finished step in force, or frees it; needs all its layers
  * to be legal. */

@@ -157,6 +157,63 @@ static void an_export_that_cannot_be_written(void **state)
     bd_session_close(s);
 }
 
+/* News come once each; a refusal names the file; a picture is a PNG. */
+static void a_lane_writes_and_reports(void **state)
+{
+    const struct bed *b = *state;
+    struct bd_session_opts o = bed_opts(b);
+    char path[128], picture[128], text[300], *bytes;
+    bool refused = true;
+    size_t n;
+    snprintf(path, sizeof path, "%s/lane.json", b->dir);
+    snprintf(picture, sizeof picture, "%s/lane.png", b->dir);
+    o.weights = "uniform:4";
+    struct bd_session *s = open_session(&o);
+    bd_session_start(s);
+    settle(s);
+    assert_false(bd_session_news(s, text, sizeof text, &refused));
+    assert_int_equal(bd_session_export_soon(s, path, false, NULL), BD_OK);
+    settle(s);
+    assert_true(bd_session_news(s, text, sizeof text, &refused));
+    assert_false(refused);
+    assert_non_null(strstr(text, "lane.json"));
+    assert_false(bd_session_news(s, text, sizeof text, &refused));
+    assert_int_equal(bd_session_export_soon(s, path, false, NULL), BD_OK);
+    settle(s);
+    assert_true(bd_session_news(s, text, sizeof text, &refused));
+    assert_true(refused);
+    assert_non_null(strstr(text, "lane.json"));
+    assert_int_equal(bd_session_plot_soon(s, 0, picture, false, NULL),
+                     BD_OK);
+    settle(s);
+    assert_true(bd_session_news(s, text, sizeof text, &refused));
+    assert_false(refused);
+    assert_int_equal(bd_file_read(&bytes, &n, picture, 1 << 22, NULL),
+                     BD_OK);
+    assert_memory_equal(bytes, "\x89PNG", 4);
+    bd_free(bytes);
+    bd_session_close(s);
+}
+
+/* The document is of the moment it was asked for, not of a later edit. */
+static void leaving_waits_for_what_was_asked(void **state)
+{
+    const struct bed *b = *state;
+    struct bd_session_opts o = bed_opts(b), p = bed_opts(b);
+    char path[128];
+    snprintf(path, sizeof path, "%s/last.json", b->dir);
+    o.weights = "uniform:4";
+    struct bd_session *s = open_session(&o);
+    bd_session_start(s);
+    assert_int_equal(bd_session_export_soon(s, path, false, NULL), BD_OK);
+    bd_session_set_bits(s, one(every), BD_PART_W, 7, NULL);
+    bd_session_close(s);
+    p.config = path;
+    s = open_session(&p);
+    assert_int_equal(bd_session_cfg(s)->layer[0].w.bits, 4);
+    bd_session_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +224,8 @@ int main(void)
         CASE(without_a_home),
         CASE(export_and_open_again),
         CASE(an_export_that_cannot_be_written),
+        CASE(a_lane_writes_and_reports),
+        CASE(leaving_waits_for_what_was_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
