@@ -25,11 +25,13 @@ static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *c)
         return;
     }
     char bits[16];
+    const struct bd_quantizer *q = bd_quantizer_at(c->quant);
+    bool clip = !(q->traits & BD_Q_NO_CLIP);
     ui_fmt_bits(bits, sizeof bits, c);
-    snprintf(out, cap, "%s bits %s per %s, %s clip",
-             c->channel ? "mixed" : bits,
-             bd_quantizer_at(c->quant)->name, bd_grain_names[c->grain],
-             bd_clip_names[c->clip]);
+    snprintf(out, cap, "%s bit%s %s per %s%s%s%s",
+             c->channel ? "mixed" : bits, c->bits == 1 ? "" : "s", q->name,
+             bd_grain_names[c->grain], clip ? ", " : "",
+             clip ? bd_clip_names[c->clip] : "", clip ? " clip" : "");
 }
 
 /* Two lines: what the tensor is, and what is done to it. */
@@ -64,7 +66,15 @@ static double half_range(const struct bd_layer_view *v,
         r = fabs(g->levels[0]);
     if (g->n && fabs(g->levels[g->n - 1]) > r)
         r = fabs(g->levels[g->n - 1]);
-    return r > 0 ? r * 1.02 : 1;
+    return r > 0 ? r * 1.05 : 1; /* the clip's braces stand outside */
+}
+
+/* Whether the layer's method has a clip to choose at all. */
+static bool has_clip(const struct ui *ui, int layer)
+{
+    const struct bd_tensorcfg *w = &bd_session_cfg(ui->s)->layer[layer].w;
+    return w->bits < 32 &&
+           !(bd_quantizer_at(w->quant)->traits & BD_Q_NO_CLIP);
 }
 
 /* The counts at the finest the picture can show, or what the session has
@@ -113,8 +123,10 @@ static void draw_histogram(struct ui *ui, struct wg_rect r, int layer,
     if (g.n && bd_session_cfg(ui->s)->layer[layer].w.bits < 32) {
         h.levels = g.levels;
         h.nlevels = g.n;
-        h.clip_lo = g.clip_lo;
-        h.clip_hi = g.clip_hi;
+        if (has_clip(ui, layer)) {
+            h.clip_lo = g.clip_lo;
+            h.clip_hi = g.clip_hi;
+        }
         /* The widget gathers what falls to each level: the same counts. */
         h.quant_bins = ui->overlay_quant ? h.bins : NULL;
     }
@@ -177,7 +189,8 @@ static void put_value(struct numbers *n, const char *label, double v)
 
 /* The index answers the first four at once; the others need a pass over the
  * weights and are the old ones until then. */
-static void put_errors(struct numbers *n, const struct bd_layer_view *v)
+static void put_errors(struct numbers *n, const struct bd_layer_view *v,
+                       bool clip)
 {
     const struct bd_error_stats *w = &v->w;
     char a[32], b[40];
@@ -185,11 +198,13 @@ static void put_errors(struct numbers *n, const struct bd_layer_view *v)
     put_db(n, "SQNR", w->sqnr_db);
     snprintf(b, sizeof b, "%s%s", tilde(n), ui_fmt_sci(a, sizeof a, w->mse));
     put(n, "MSE", b);
-    put_value(n, "clip", w->clip);
+    if (clip)
+        put_value(n, "clip", w->clip);
     if (!v->w_full)
         n->fresh = BD_STALE;
     put_value(n, "max error", w->max_err);
-    put_share(n, "clipped", w->clipped, w->n);
+    if (clip)
+        put_share(n, "clipped", w->clipped, w->n);
     snprintf(b, sizeof b, "%s%lld", tilde(n), (long long)w->levels_used);
     put(n, "levels used", b);
     snprintf(b, sizeof b, "%s%.2f b", tilde(n), w->entropy_bits);
@@ -215,7 +230,7 @@ static void numbers_of(struct numbers *n, const struct ui *ui, int layer,
     n->k = 0;
     n->fresh = v->fresh;
     if (c->w.bits < 32 && v->fresh != BD_ABSENT)
-        put_errors(n, v);
+        put_errors(n, v, has_clip(ui, layer));
     n->fresh = BD_EXACT;
     if (c->w.bits >= 32 && v->stats)
         put_range(n, v->stats);

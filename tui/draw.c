@@ -9,7 +9,7 @@
 
 #include "ui.h"
 
-enum { ROOMY_H = 20, AIRY_H = 36 };
+enum { ROOMY_H = 20, AIRY_H = 36, FLOAT_W = 12 };
 
 /* The frame depends on the size alone, never on content. */
 void ui_frame_of(struct ui_frame *f, int w, int h)
@@ -97,6 +97,16 @@ static int draw_group(struct ui *ui, const struct group *g, int x)
     return ui_pieces(ui, ui->frame.head, x, g->p, g->n) + 3;
 }
 
+/* Cells that the accuracy ever takes: while it is counted, with interval. */
+static int top1_width(const struct ui *ui, const struct bd_net_view *v)
+{
+    char text[64];
+    struct bd_net_eval e = {.top1 = 0.999, .ci_hi = 0.19,
+                            .images = v->images, .total = v->images};
+    ui_fmt_top1(text, sizeof text, ui, BD_PARTIAL, &e);
+    return 6 + wg_width(text);
+}
+
 static int draw_accuracy(struct ui *ui, const struct bd_net_view *v, int x)
 {
     char now[64], was[64];
@@ -112,7 +122,10 @@ static int draw_accuracy(struct ui *ui, const struct bd_net_view *v, int x)
     ui_fmt_top1(was, sizeof was, ui, v->float_fresh, &v->float_acc);
     struct group g = {{{WG_DIM, "top-1 "},
                        {ui_fresh_role(v->fresh), now}}, 2};
-    x = draw_group(ui, &g, x);
+    int end = draw_group(ui, &g, x), widest = top1_width(ui, v);
+    if (end > x && x + widest + 3 + FLOAT_W < ui->frame.head.w)
+        end = x + widest + 3; /* what follows keeps its place */
+    x = end;
     struct group f = {{{WG_DIM, "float "},
                        {ui_fresh_role(v->float_fresh), was}}, 2};
     if (x + 6 + wg_width(was) > ui->frame.head.w - 1) {
@@ -124,28 +137,34 @@ static int draw_accuracy(struct ui *ui, const struct bd_net_view *v, int x)
     return draw_group(ui, &f, x);
 }
 
-/* Bits and size first: they are exact at once, whatever else is running. */
+/* Bits and size first: they are exact at once, whatever else is running.
+ * Each number has a field of its own, so that none pushes another about. */
 static void draw_head(struct ui *ui)
 {
     struct bd_net_view v;
-    char avg[32], size[32], ratio[32], marked[48];
+    char avg[32], text[32], size[40], ratio[40], marked[48];
     bd_session_net(&v, ui->s);
     snprintf(avg, sizeof avg, "%.2f", v.cost.avg_bits_w);
-    ui_fmt_size(size, sizeof size, (double)v.cost.size_bits / 8);
-    snprintf(ratio, sizeof ratio, " (%.1fx)",
+    ui_fmt_size(text, sizeof text, (double)v.cost.size_bits / 8);
+    snprintf(size, sizeof size, "%-7s", text);
+    snprintf(text, sizeof text, " (%.1fx)",
              v.cost.size_bits > 0 ? (double)v.cost.float_bits /
                                         (double)v.cost.size_bits
                                   : 1.0);
+    /* Wider terminals have room for what follows from the average too. */
+    snprintf(ratio, sizeof ratio, "%*s", ui->canvas.w >= 90 ? -8 : 0,
+             ui->canvas.w >= 90 ? text : "");
     snprintf(marked, sizeof marked, "%d marked", ui->list.nmarked);
     struct group bits = {{{WG_DIM, "avg "}, {WG_TITLE, avg},
-                          {WG_DIM, " b"}}, 3};
+                          {WG_DIM, avg[4] ? " b" : " b "}}, 3};
     struct group bytes = {{{WG_TITLE, size}, {WG_DIM, ratio}}, 2};
     struct group marks = {{{WG_MARK, marked}}, 1};
     int x = draw_group(ui, &bits, 1);
     x = draw_group(ui, &bytes, x);
     x = draw_accuracy(ui, &v, x);
-    if (ui->list.nmarked)
-        draw_group(ui, &marks, x);
+    int right = ui->frame.head.w - 1 - wg_width(marked);
+    if (ui->list.nmarked && x - 2 <= right)
+        draw_group(ui, &marks, right);
 }
 
 /* ------------------------------------------------------------- progress

@@ -156,6 +156,12 @@ static void cycle_clip(struct ui *ui)
     const struct bd_layer *l = &bd_session_model(ui->s)->layer[sel.layer[0]];
     const struct bd_tensorcfg *w =
         &bd_session_cfg(ui->s)->layer[sel.layer[0]].w;
+    const struct bd_quantizer *q = bd_quantizer_at(w->quant);
+    if (w->bits < 32 && (q->traits & BD_Q_NO_CLIP)) {
+        ui_warn(ui, "'%s' takes its scale from the weights: no clip to "
+                    "choose; m changes the method", q->name);
+        return;
+    }
     enum bd_clip_rule rule =
         next_clip((enum bd_clip_rule)w->clip, !isnan(l->learned_w));
     float value = rule == BD_CLIP_PERCENTILE ? 99.9f : 0;

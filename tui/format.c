@@ -110,6 +110,7 @@ char *ui_fmt_top1(char *out, size_t cap, const struct ui *ui, enum bd_fresh f,
                   const struct bd_net_eval *e)
 {
     double pc = 100 * e->top1;
+    int digits;
     switch (f) {
     case BD_ABSENT:
         snprintf(out, cap, "...");
@@ -118,8 +119,9 @@ char *ui_fmt_top1(char *out, size_t cap, const struct ui *ui, enum bd_fresh f,
         snprintf(out, cap, "~%.1f %%", pc);
         break;
     case BD_PARTIAL: /* half the interval; it is nearly symmetric */
-        snprintf(out, cap, "%.1f %s%.1f [%lld/%lld]", pc, ui_pm(ui),
-                 50 * (e->ci_hi - e->ci_lo), (long long)e->images,
+        digits = snprintf(NULL, 0, "%lld", (long long)e->total);
+        snprintf(out, cap, "%.1f %s%.1f [%*lld/%lld]", pc, ui_pm(ui),
+                 50 * (e->ci_hi - e->ci_lo), digits, (long long)e->images,
                  (long long)e->total);
         break;
     case BD_EXACT:

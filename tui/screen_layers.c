@@ -4,6 +4,7 @@
  * screen. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ui.h"
@@ -36,6 +37,7 @@ struct layers {
     struct wg_cell spark[SPARK_WIDE]; /* of the cell being drawn */
     int spark_w;
     struct wg_column col[C_COLUMNS]; /* `columns` for this width */
+    double noisy_sqnr; /* dB; layers below it stand out */
 };
 
 /* ------------------------------------------------------------ rectangles */
@@ -72,9 +74,11 @@ static void text_cell(struct wg_table_cell *out, enum wg_role role,
     snprintf(out->text, sizeof out->text, "%s", text);
 }
 
-/* Noise against signal as a bar: 50 dB and better is empty, 5 dB full. */
-static void noise_cell(struct wg_table_cell *out, const struct ui *ui,
-                       const struct bd_layer_view *v)
+/* Noise against signal as a bar: 50 dB and better is empty, 5 dB full.  One
+ * calm colour, and another for the few that stand out: length is absolute,
+ * colour is relative, or eight layers at 3 bits would all be an alarm. */
+static void noise_cell(struct wg_table_cell *out, const struct layers *st,
+                       const struct ui *ui, const struct bd_layer_view *v)
 {
     double f = (50 - v->w.sqnr_db) / 45;
     if (v->fresh == BD_ABSENT || isnan(f) || f <= 0)
@@ -84,10 +88,9 @@ static void noise_cell(struct wg_table_cell *out, const struct ui *ui,
     out->text[0] = 0;
     for (int i = 0; i < n; i++)
         strncat(out->text, block, sizeof out->text - strlen(out->text) - 1);
-    out->role = v->fresh == BD_STALE ? WG_STALE
-                : f > 0.82           ? WG_BAD
-                : f > 0.69           ? WG_WARN
-                                     : WG_BAR;
+    out->role = v->fresh == BD_STALE           ? WG_STALE
+                : v->w.sqnr_db < st->noisy_sqnr ? WG_WARN
+                                                : WG_SPARK;
 }
 
 static void spark_cell(struct wg_table_cell *out, struct layers *st,
@@ -123,7 +126,7 @@ static void name_cells(const struct ui *ui, int layer, enum column col,
         text_cell(out, v->failed ? WG_BAD : WG_MARK, text);
     } else if (col == C_NAME) {
         bd_text_show(out->text, sizeof out->text, l->name, 60);
-        out->role = ui->list.marked[layer] ? WG_MARK : WG_TEXT;
+        out->role = WG_TEXT; /* the * says it; a hundred amber names shout */
     } else if (col == C_OP) {
         bd_text_show(text, sizeof text,
                      l->node >= 0 ? m->node[l->node].op : "", 8);
@@ -174,7 +177,7 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
         break;
     case C_NOISE:
         if (c->w.bits < 32)
-            noise_cell(out, ui, &v);
+            noise_cell(out, st, ui, &v);
         break;
     case C_SPARK:
         spark_cell(out, st, ui, &v);
@@ -182,6 +185,30 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
     case C_COLUMNS:
         break;
     }
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* A layer stands out when its noise has twice the amplitude (6 dB) of the
+ * median layer's.  Of very many layers a sample tells the median. */
+static double noisy_below(const struct ui *ui)
+{
+    enum { SAMPLE = 512 };
+    double db[SAMPLE];
+    size_t n = 0;
+    int all = ui->list.total, stride = all / SAMPLE + 1;
+    for (int i = 0; i < all; i += stride) {
+        struct bd_layer_view v;
+        bd_session_layer(&v, ui->s, i);
+        if (v.fresh != BD_ABSENT && isfinite(v.w.sqnr_db))
+            db[n++] = v.w.sqnr_db;
+    }
+    qsort(db, n, sizeof *db, by_size);
+    return n >= 3 ? db[n / 2] - 6 : -INFINITY;
 }
 
 /* ----------------------------------------------------------------- table */
@@ -230,6 +257,7 @@ static void tell_visible(struct ui *ui, struct layers *st, int h)
 static void draw_table(struct ui *ui, struct layers *st, struct wg_rect r)
 {
     ui_list_scroll(&ui->list, r.h - 1);
+    st->noisy_sqnr = noisy_below(ui);
     struct wg_table t = table_of(ui, r.w);
     wg_table_draw(&ui->canvas, r, &t, ui->glyphs);
     tell_visible(ui, st, r.h - 1);

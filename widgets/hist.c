@@ -23,6 +23,7 @@ struct plot {
     struct wg_rect all;  /* the widget */
     struct wg_rect bars; /* without axis and labels */
     double most;         /* count at the top edge */
+    double step;         /* between the counts at the left */
 };
 
 /* ------------------------------------------------------------ coordinates */
@@ -196,18 +197,37 @@ static void draw_overlay(const struct plot *p)
 static void draw_count(const struct plot *p, double v)
 {
     char text[16];
-    int up = (int)(height_of(p, v) * p->bars.h);
-    int y = p->bars.h - 1 - (up > p->bars.h - 1 ? p->bars.h - 1 : up);
+    /* The label's upper edge is at the height it names, as the axis is at
+     * that of zero: so distances are even. */
+    int up = (int)rint(height_of(p, v) * p->bars.h);
+    int y = p->bars.h - (up < 1 ? 1 : up > p->bars.h ? p->bars.h : up);
     int w = p->bars.x - p->all.x - 1;
 
     wg_text_right(p->c, wg_span(p->all, 0, v > 0 ? y : p->bars.h, w), 0,
                   WG_AXIS, wg_tidy_count(text, sizeof text, v));
 }
 
+/* Counts are whole. */
+static double count_step(double most, int rows)
+{
+    double step = wg_nice_step(most, rows / 3 > 1 ? rows / 3 : 1);
+    return step < 1 ? 1 : step;
+}
+
+/* The count at the top edge: raised, where rounding labels to rows would set
+ * them at uneven distances, so that a step is a whole number of rows. */
+static double even_top(double most, double step, int rows)
+{
+    double each = rows * step / most, n = floor(most / step);
+
+    if (fabs(each - rint(each)) * n < 0.5 || floor(each) < 1) {
+        return most;
+    }
+    return rows * step / floor(each);
+}
+
 static void draw_counts(const struct plot *p)
 {
-    int room = p->bars.h / 3 > 1 ? p->bars.h / 3 : 1;
-
     if (p->bars.x == p->all.x) {
         return; /* too narrow for numbers */
     }
@@ -223,10 +243,8 @@ static void draw_counts(const struct plot *p)
         }
         return;
     }
-    double step = wg_nice_step(p->most, room);
-    step = step < 1 ? 1 : step;
-    for (int i = 1; i * step <= p->most && i < 100; i++) {
-        draw_count(p, i * step);
+    for (int i = 1; i * p->step <= p->most * (1 + 1e-9) && i < 100; i++) {
+        draw_count(p, i * p->step);
     }
 }
 
@@ -256,6 +274,21 @@ static void draw_levels(const struct plot *p, struct wg_rect axis)
     }
 }
 
+/* Where the clip's brace goes: a level often lies on the clip itself, and
+ * its tick must be seen, so the brace steps outside when there is room. */
+static int brace_of(const struct plot *p, double v, int outside)
+{
+    int x = column_of(p, v);
+
+    for (size_t i = 0; x >= 0 && i < p->h->nlevels; i++) {
+        if (column_of(p, p->h->levels[i]) == x) {
+            int out = x + outside;
+            return out >= 0 && out < p->bars.w ? out : x;
+        }
+    }
+    return x;
+}
+
 static void draw_axis(const struct plot *p)
 {
     struct wg_rect axis = p->bars;
@@ -267,7 +300,8 @@ static void draw_axis(const struct plot *p)
     }
     draw_levels(p, axis);
     if (p->h->clip_lo < p->h->clip_hi) {
-        int a = column_of(p, p->h->clip_lo), b = column_of(p, p->h->clip_hi);
+        int a = brace_of(p, p->h->clip_lo, -1);
+        int b = brace_of(p, p->h->clip_hi, 1);
         wg_char(p->c, axis, a, 0, WG_WARN, '{');
         wg_char(p->c, axis, b, 0, WG_WARN, '}');
     }
@@ -316,7 +350,7 @@ static void draw_numbers(const struct plot *p)
 static struct plot lay_out(struct wg_canvas *c, struct wg_rect r,
                            const struct wg_hist *h, enum wg_glyphs g)
 {
-    struct plot p = {c, h, g, r, r, 0};
+    struct plot p = {c, h, g, r, r, 0, 0};
 
     p.bars.h -= (r.h >= 2) + (r.h >= 4);
     if (r.w >= 28 && p.bars.h >= 3) {
@@ -324,6 +358,11 @@ static struct plot lay_out(struct wg_canvas *c, struct wg_rect r,
         p.bars.w -= 7; /* the last label may hang over by one */
     }
     p.most = most_of(&p);
+    if (p.most > 0 && p.bars.x > r.x) {
+        p.step = count_step(p.most, p.bars.h);
+        p.most = h->log_counts ? p.most
+                               : even_top(p.most, p.step, p.bars.h);
+    }
     return p;
 }
 

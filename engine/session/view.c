@@ -214,6 +214,10 @@ void bd_session_net(struct bd_net_view *out, const struct bd_session *s)
         v.fresh = s->acc.digest != s->digest ? BD_STALE
                   : s->acc.partial           ? BD_PARTIAL
                                              : BD_EXACT;
+    } else if (v.float_fresh != BD_ABSENT) {
+        /* The first edit: the float network is the configuration before. */
+        v.acc = v.float_acc;
+        v.fresh = BD_STALE;
     }
     *out = v;
 }

@@ -113,6 +113,26 @@ static void caches_never_show(void **state)
     bd_session_close(s);
 }
 
+/* Never blank: the float network is what was there before the first edit. */
+static void the_first_edit_keeps_the_old_number(void **state)
+{
+    struct bd_session_opts o = bed_opts(*state);
+    static const int layer = 1;
+    struct bd_net_view a, b;
+    struct bd_session *s = open_session(&o);
+    bd_session_net(&a, s);
+    assert_int_equal(a.fresh, BD_ABSENT);
+    bd_session_start(s);
+    settle(s);
+    bd_session_net(&a, s);
+    assert_int_equal(a.fresh, BD_EXACT);
+    bd_session_set_bits(s, one(&layer), BD_PART_W, 2, NULL);
+    bd_session_net(&b, s);
+    assert_int_equal(b.fresh, BD_STALE);
+    assert_true(same_eval(&a.acc, &b.acc));
+    bd_session_close(s);
+}
+
 static void undo_answers_from_memory(void **state)
 {
     struct bd_session_opts o = bed_opts(*state);
@@ -254,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(threads_do_not_matter), CASE(layer_errors_make_sense),
         CASE(caches_never_show),     CASE(undo_answers_from_memory),
+        CASE(the_first_edit_keeps_the_old_number),
         CASE(partial_then_exact),    CASE(cancel_is_quick),
         CASE(cancelled_by_its_control), CASE(a_range_of_images),
     };

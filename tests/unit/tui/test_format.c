@@ -56,10 +56,10 @@ static void accuracy_shows_its_freshness(void **state)
     assert_string_equal(ui_fmt_top1(b, sizeof b, &ui, BD_STALE, &e),
                         "~68.9 %");
     assert_string_equal(ui_fmt_top1(b, sizeof b, &ui, BD_PARTIAL, &e),
-                        "68.9 \xc2\xb1" "2.8 [1024/10000]");
+                        "68.9 \xc2\xb1" "2.8 [ 1024/10000]");
     ui.glyphs = WG_ASCII;
     assert_string_equal(ui_fmt_top1(b, sizeof b, &ui, BD_PARTIAL, &e),
-                        "68.9 +-2.8 [1024/10000]");
+                        "68.9 +-2.8 [ 1024/10000]");
 }
 
 static void times_are_short(void **state)
