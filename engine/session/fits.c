@@ -122,19 +122,41 @@ static size_t count_of(const struct bd_weights *w)
     return (size_t)(w->slices.outer * w->slices.channels * w->slices.inner);
 }
 
+/* What the index found while it was built, so that the weights are not read
+ * again only for the display. */
+static void stats_of_index(struct bd_stats *out, const struct bd_index *ix,
+                           const float *x, size_t n)
+{
+    const struct bd_moments *m = bd_index_moments(ix);
+    int64_t zeros = 0;
+    for (size_t i = 0; i < n; i++)
+        zeros += x[i] == 0;
+    *out = (struct bd_stats){
+        .n = (int64_t)n, .finite = (int64_t)n, .zeros = zeros,
+        .min = (float)m->min, .max = (float)m->max, .mean = m->mean,
+        .std = m->std * sqrt((double)(n - 1) / (double)n), /* population */
+        .absmax = m->absmax, .absmean = m->absmean, .sumsq = m->sumsq};
+}
+
 /* Non-finite weights have no exact grid error; such layers do without. */
 static bd_status build_basic(struct bd_basic *b, const struct bd_weights *w,
                              struct bd_err *err)
 {
     size_t n = count_of(w);
-    bd_stats_of(&b->stats, w->x, n);
-    if (b->stats.finite != b->stats.n || n == 0)
-        return BD_OK;
     bd_status st = bd_index_new(&b->index, w->x, n, err);
-    if (st == BD_OK && b->stats.absmax > 0)
+    if (st != BD_OK)
+        return st;
+    if (n == 0 || bd_index_moments(b->index)->n != n) {
+        bd_index_free(b->index);
+        b->index = NULL;
+        bd_stats_of(&b->stats, w->x, n);
+        return BD_OK;
+    }
+    stats_of_index(&b->stats, b->index, w->x, n);
+    if (b->stats.absmax > 0)
         bd_index_histogram(b->index, -b->stats.absmax, b->stats.absmax,
                            b->bins, BD_VIEW_BINS);
-    return st;
+    return BD_OK;
 }
 
 /* Under the layer's build lock. */
