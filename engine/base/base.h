@@ -184,6 +184,9 @@ bool bd_is_dir(const char *path);
  * on every failure.  path "-" writes to standard output. */
 bd_status bd_save(const char *path, const void *data, size_t n, bool force,
                   struct bd_err *err);
+/* The same refusals without writing, for work that takes long: an hour of
+ * training should not end at a folder that does not exist. */
+bd_status bd_save_check(const char *path, bool force, struct bd_err *err);
 /* XDG folders with the standard's fallbacks, created on demand; kind is
  * "STATE", "CONFIG" or "CACHE".  false when there is no usable home. */
 bool bd_xdg_dir(char *out, size_t cap, const char *kind);

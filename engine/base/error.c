@@ -23,7 +23,8 @@ bd_status bd_err_file(struct bd_err *err, const char *path)
     if (err == NULL)
         return BD_EIO;
     if (err->code != BD_OK && err->file[0] == '\0')
-        bd_text_show(err->file, sizeof err->file, path, 120);
+        bd_text_show(err->file, sizeof err->file,
+                     strcmp(path, "-") == 0 ? "standard input" : path, 120);
     return err->code;
 }
 

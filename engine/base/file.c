@@ -29,7 +29,9 @@ static bd_status refuse_errno(struct bd_err *err, const char *path,
                               const char *verb)
 {
     bd_fail(err, errno == ENOMEM ? BD_ENOMEM : BD_EIO, "%s: %s", verb,
-            errno == ENOENT ? "no such file" : strerror(errno));
+            errno != ENOENT                     ? strerror(errno)
+            : strcmp(verb, "cannot write") == 0 ? "no such folder"
+                                                : "no such file");
     bd_err_file(err, path);
     return errno == ENOMEM ? BD_ENOMEM : BD_EIO;
 }
@@ -251,8 +253,51 @@ static bd_status replace_file(const char *path, const struct stat *old,
 static bd_status save_stdout(const void *data, size_t n, struct bd_err *err)
 {
     if (!write_all(STDOUT_FILENO, data, n))
-        return bd_fail(err, BD_EIO, "cannot write to standard output: %s",
-                       strerror(errno));
+        bd_fail(err, BD_EIO, "cannot write: %s", strerror(errno));
+    else
+        return BD_OK;
+    bd_err_file(err, "standard output");
+    return BD_EIO;
+}
+
+/* What stands at path, and whether it may be replaced.  A link that leads
+ * nowhere is refused: replacing it would destroy it, following it would create
+ * a file in a place nobody named. */
+static bd_status judge_target(struct stat *st, bool *exists, const char *path,
+                              bool force, struct bd_err *err)
+{
+    struct stat link;
+
+    *exists = stat(path, st) == 0;
+    if (!*exists && errno != ENOENT)
+        return refuse_errno(err, path, "cannot write");
+    if (!*exists && lstat(path, &link) == 0)
+        bd_fail(err, BD_EIO, "is a link that leads nowhere, not overwritten");
+    else if (*exists && !S_ISREG(st->st_mode))
+        bd_fail(err, BD_EIO, "is %s, not overwritten", kind_of(st->st_mode));
+    else if (*exists && !force)
+        bd_fail(err, BD_EIO, "exists already (--force overwrites)");
+    else
+        return BD_OK;
+    bd_err_file(err, path);
+    return BD_EIO;
+}
+
+bd_status bd_save_check(const char *path, bool force, struct bd_err *err)
+{
+    char dir[PATH_MAX];
+    struct stat st;
+    bool exists;
+    bd_status s;
+
+    if (strcmp(path, "-") == 0)
+        return BD_OK;
+    s = judge_target(&st, &exists, path, force, err);
+    if (s != BD_OK)
+        return s;
+    split_folder(dir, path);
+    if (access(dir, W_OK | X_OK) != 0)
+        return refuse_errno(err, path, "cannot write");
     return BD_OK;
 }
 
@@ -262,18 +307,13 @@ bd_status bd_save(const char *path, const void *data, size_t n, bool force,
     char real[PATH_MAX];
     struct stat st;
     bool exists;
+    bd_status s;
 
     if (strcmp(path, "-") == 0)
         return save_stdout(data, n, err);
-    exists = stat(path, &st) == 0;
-    if (exists && !S_ISREG(st.st_mode)) {
-        bd_fail(err, BD_EIO, "is %s, not overwritten", kind_of(st.st_mode));
-        return bd_err_file(err, path), BD_EIO;
-    }
-    if (exists && !force) {
-        bd_fail(err, BD_EIO, "exists already (--force overwrites)");
-        return bd_err_file(err, path), BD_EIO;
-    }
+    s = judge_target(&st, &exists, path, force, err);
+    if (s != BD_OK)
+        return s;
     /* A link keeps being a link: its target is what is replaced. */
     if (!exists || realpath(path, real) == NULL)
         snprintf(real, sizeof real, "%s", path);

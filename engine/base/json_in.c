@@ -9,6 +9,7 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,8 +103,27 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Where we are in the document, as layers[3].weights; cut when too long. */
+struct place {
+    char s[256];
+};
+
+static size_t enter(struct place *p, const cJSON *child, int index)
+{
+    size_t mark = strlen(p->s);
+    char shown[128];
+
+    if (child->string)
+        snprintf(p->s + mark, sizeof p->s - mark, "%s%s", mark ? "." : "",
+                 bd_text_show(shown, sizeof shown, child->string, 40));
+    else
+        snprintf(p->s + mark, sizeof p->s - mark, "[%d]", index);
+    return mark;
+}
+
 /* Refuses doubled keys of one object: sorted names, equal neighbours. */
-static bd_status check_object(const cJSON *o, struct bd_err *err)
+static bd_status check_object(const cJSON *o, const struct place *p,
+                              struct bd_err *err)
 {
     size_t n = (size_t)cJSON_GetArraySize(o), i = 0;
     const char **names = bd_alloc(n, sizeof *names);
@@ -117,24 +137,32 @@ static bd_status check_object(const cJSON *o, struct bd_err *err)
     qsort(names, n, sizeof *names, by_text);
     for (i = 1; i < n && s == BD_OK; i++)
         if (strcmp(names[i - 1], names[i]) == 0)
-            s = bd_fail(err, BD_EFORMAT, "JSON: key '%s' stands twice",
+            s = bd_fail(err, BD_EFORMAT, "JSON: %s%s%s stands twice", p->s,
+                        p->s[0] ? "." : "",
                         bd_text_show(shown, sizeof shown, names[i], 60));
     bd_free(names);
     return s;
 }
 
 /* Depth is bounded by the scan, so recursion is too. */
-static bd_status check_tree(const cJSON *node, struct bd_err *err)
+static bd_status check_tree(const cJSON *node, struct place *p,
+                            struct bd_err *err)
 {
     const cJSON *e;
     bd_status s = BD_OK;
+    int index = 0;
 
     if (cJSON_IsObject(node))
-        s = check_object(node, err);
+        s = check_object(node, p, err);
     cJSON_ArrayForEach(e, node)
     {
-        if (s == BD_OK && (cJSON_IsObject(e) || cJSON_IsArray(e)))
-            s = check_tree(e, err);
+        if (s == BD_OK && (cJSON_IsObject(e) || cJSON_IsArray(e))) {
+            size_t mark = enter(p, e, index);
+
+            s = check_tree(e, p, err);
+            p->s[mark] = '\0';
+        }
+        index++;
     }
     return s;
 }
@@ -231,7 +259,7 @@ bd_status bd_json_parse(struct cJSON **out, const char *text, size_t n,
         if (strchr(" \t\r\n", text[i]) == NULL)
             s = bad(&c, "something follows the document");
     if (s == BD_OK)
-        s = check_tree(root, err);
+        s = check_tree(root, &(struct place){""}, err);
     if (s != BD_OK) {
         cJSON_Delete(root);
         return s;

@@ -38,6 +38,19 @@ static void strictness(void **state)
     refused("\xEF\xBB\xBF[]x");
 }
 
+/* A doubled key is found by people through its path. */
+static void doubled_keys_are_named(void **state)
+{
+    static const char text[] =
+        "{\"layers\": [{}, {\"weights\": {\"bits\": 4, \"bits\": 5}}]}";
+    struct cJSON *j = NULL;
+    struct bd_err err = {0};
+
+    (void)state;
+    assert_int_equal(bd_json_parse(&j, text, strlen(text), &err), BD_EFORMAT);
+    assert_string_equal(err.msg, "JSON: layers[1].weights.bits stands twice");
+}
+
 static void depth_is_bounded(void **state)
 {
     char text[4096];
@@ -152,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strictness),
+        cmocka_unit_test(doubled_keys_are_named),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(good_documents_pass),
         cmocka_unit_test(odd_bytes_come_back),

@@ -143,6 +143,34 @@ static void xdg_folders_follow_the_standard(void **state)
     assert_false(bd_xdg_dir(out, sizeof out, "STATE"));
 }
 
+/* The same answers before the work as after it; nothing is made. */
+static void checks_before_the_work(void **state)
+{
+    struct stat st;
+    struct bd_err err = {0};
+
+    (void)state;
+    assert_int_equal(bd_save_check("new", false, NULL), BD_OK);
+    assert_int_equal(bd_save_check("-", false, NULL), BD_OK);
+    assert_int_equal(count_files(), 0);
+    assert_int_equal(bd_save("new", "1", 1, false, NULL), BD_OK);
+    assert_int_equal(bd_save_check("new", false, NULL), BD_EIO);
+    assert_int_equal(bd_save_check("new", true, NULL), BD_OK);
+    assert_int_equal(bd_save_check(".", true, NULL), BD_EIO);
+    assert_int_equal(bd_save_check("new/x", true, NULL), BD_EIO);
+    assert_int_equal(bd_save_check("gone/x", true, &err), BD_EIO);
+    assert_string_equal(err.msg, "cannot write: no such folder");
+    assert_string_equal(err.file, "gone/x");
+    assert_int_equal(symlink("nowhere", "dangling"), 0);
+    assert_int_equal(symlink("loop", "loop"), 0);
+    assert_int_equal(bd_save_check("dangling", true, NULL), BD_EIO);
+    assert_int_equal(bd_save("dangling", "1", 1, true, NULL), BD_EIO);
+    assert_int_equal(bd_save("loop", "1", 1, true, NULL), BD_EIO);
+    assert_int_equal(lstat("loop", &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(count_files(), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +179,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_mode_and_link, enter_folder,
                                         leave_folder),
         cmocka_unit_test_setup_teardown(refuses_special_files, enter_folder,
+                                        leave_folder),
+        cmocka_unit_test_setup_teardown(checks_before_the_work, enter_folder,
                                         leave_folder),
         cmocka_unit_test_setup_teardown(maps_empty_and_full, enter_folder,
                                         leave_folder),
