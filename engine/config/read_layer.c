@@ -12,8 +12,12 @@
 /* By name in the quantizer table, with the nearest name when there is none.
  * A method of a later version is an unknown method here. */
 static bd_status read_method(struct bd_cfgread *r, struct bd_tensorcfg *t,
-                             const cJSON *o)
+                             const cJSON *o, bool weights)
 {
+    const struct bd_quantizer *q;
+    const cJSON *bits = cJSON_GetObjectItemCaseSensitive(o, "bits");
+    bool is_float = cJSON_IsNumber(bits) && bits->valuedouble == 32;
+    struct bd_err why = {0};
     const char *name = NULL, *near;
     const char *list[64];
     char shown[256];
@@ -24,13 +28,19 @@ static bd_status read_method(struct bd_cfgread *r, struct bd_tensorcfg *t,
     int row = name ? bd_quantizer_find(name) : -1;
     if (row >= 0) {
         t->quant = (uint8_t)row;
+        q = bd_quantizer_at(row);
+        /* With a width of its own, only the role can be wrong; in float the
+         * method is a memory of an earlier choice. */
+        if (!is_float &&
+            bd_quantizer_check(row, q->min_bits, weights, &why) != BD_OK)
+            st = bd_cfgread_refuse(r, "%s", why.msg);
         bd_cfgread_leave(r, mark);
-        return BD_OK;
+        return st;
     }
     size_t n = 0;
-    for (const struct bd_quantizer *const *q = bd_quantizers(); *q && n < 63;
-         q++)
-        list[n++] = (*q)->name;
+    for (const struct bd_quantizer *const *k = bd_quantizers(); *k && n < 63;
+         k++)
+        list[n++] = (*k)->name;
     list[n] = NULL;
     near = name ? bd_nearest(name, list) : NULL;
     if (!name)
@@ -235,9 +245,12 @@ static bd_status read_clip(struct bd_cfgread *r, struct bd_tensorcfg *t,
     if (!cJSON_IsObject(o))
         return bd_cfgread_refuse(r, "must be an object");
     bd_status st = bd_cfgread_string(r, &rule, o, "rule");
-    if (st == BD_OK && !parse_rule(t, rule))
+    if (st == BD_OK && !parse_rule(t, rule)) {
+        size_t mark = bd_cfgread_enter(r, ".rule");
         st = bd_cfgread_refuse(r, "no rule '%s'",
                                bd_text_show(shown, sizeof shown, rule, 0));
+        bd_cfgread_leave(r, mark);
+    }
     if (st == BD_OK)
         st = read_values(r, f, o, t->clip == BD_CLIP_MANUAL ? 1 : want);
     if (st == BD_OK && t->clip == BD_CLIP_MANUAL) {
@@ -270,7 +283,7 @@ static bd_status read_side(struct bd_cfgread *r, struct side *s,
     const cJSON *clip = cJSON_GetObjectItemCaseSensitive(o, "clip");
     if (!cJSON_IsObject(o))
         return bd_cfgread_refuse(r, "must be an object");
-    bd_status st = read_method(r, &s->t, o);
+    bd_status st = read_method(r, &s->t, o, s->weights);
     if (st == BD_OK)
         st = read_bits(r, &s->t, o, s->weights);
     if (st == BD_OK)

@@ -85,8 +85,8 @@ static void put_choice(struct bd_json *j, const struct bd_tensorcfg *t)
     put_grain(j, t);
 }
 
-/* Fresh clips win over those a document brought along: c is NULL only when
- * nobody computed any, and then the recorded ones go back out unchanged. */
+/* Fresh clips win over those a document brought along; where nobody computed
+ * any, the recorded ones go back out unchanged.  An edit drops them. */
 static void put_weights(struct bd_json *j, const struct bd_layercfg *l,
                         const struct bd_clips *c)
 {
@@ -109,7 +109,7 @@ static void put_acts(struct bd_json *j, const struct bd_layercfg *l,
     if (c && c->a_known) {
         v = (struct values){&c->a, 1};
         is_signed = c->a_signed;
-    } else if (!c && l->a_clip) {
+    } else if (l->a_clip) { /* nobody calibrated: what was read stands */
         v = (struct values){l->a_clip->v, l->a_clip->n};
         is_signed = l->a_clip->is_signed;
     }
