@@ -35,14 +35,19 @@ static bool is_idx(const uint8_t *p, size_t n)
            p[3] >= 1 && p[3] <= 4;
 }
 
-/* Inflates the first `want` bytes; *got may be less when the stream ends. */
-static bd_status inflate_to(uint8_t *dst, size_t want, size_t *got,
+struct inflated {
+    size_t got;
+    bool ended; /* reached the stream's end, and its checksum is right */
+};
+
+/* Inflates the first `want` bytes; got may be less when the stream ends. */
+static bd_status inflate_to(uint8_t *dst, size_t want, struct inflated *in,
                             const struct bd_file *f, struct bd_err *err)
 {
     z_stream z = {0};
     int rc;
 
-    *got = 0;
+    *in = (struct inflated){0};
     if (f->size > UINT32_MAX || want > UINT32_MAX)
         return bd_fail(err, BD_EUNSUPPORTED, "gzip data beyond 4 GiB");
     if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
@@ -52,11 +57,12 @@ static bd_status inflate_to(uint8_t *dst, size_t want, size_t *got,
     z.next_out = dst;
     z.avail_out = (uInt)want;
     rc = inflate(&z, Z_SYNC_FLUSH);
-    *got = want - z.avail_out;
+    in->got = want - z.avail_out;
+    in->ended = rc == Z_STREAM_END;
     inflateEnd(&z);
     if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
         return bd_fail(err, BD_EFORMAT, "damaged gzip data after %zu bytes",
-                       *got);
+                       in->got);
     return BD_OK;
 }
 
@@ -100,22 +106,49 @@ static bd_status short_data(size_t have, size_t need, struct bd_err *err)
                    have, need);
 }
 
+/* The whole of a gzipped file into `need` bytes.  Room for one more tells
+ * whether more would come, and lets zlib see the end and its checksum. */
+static bd_status inflate_whole(uint8_t **owned, size_t need, size_t start,
+                               const struct bd_file *f, struct bd_err *err)
+{
+    struct inflated in;
+    bd_status st;
+
+    *owned = bd_alloc(need + 1, 1);
+    if (!*owned)
+        return bd_fail(err, BD_ENOMEM, "out of memory for %zu bytes", need);
+    st = inflate_to(*owned, need + 1, &in, f, err);
+    if (st == BD_OK && in.got > need)
+        return bd_fail(err, BD_EFORMAT,
+                       "more than the %zu bytes of values that the IDX "
+                       "header announces",
+                       need - start);
+    if (st == BD_OK && in.got < need)
+        return short_data(in.got > start ? in.got - start : 0, need - start,
+                          err);
+    if (st == BD_OK && !in.ended)
+        return bd_fail(err, BD_EFORMAT,
+                       "gzip data without its end (file cut short?)");
+    return st;
+}
+
 /* Values of a plain or gzipped IDX file.  *owned is set when they had to be
  * inflated; otherwise x->data points into f. */
 static bd_status read_idx(struct idx *x, uint8_t **owned,
                           const struct bd_file *f, struct bd_err *err)
 {
     uint8_t head[HEADER_MAX];
-    size_t got = f->size < HEADER_MAX ? f->size : HEADER_MAX, start, need;
+    size_t start, need;
+    struct inflated in = {.got = f->size < HEADER_MAX ? f->size : HEADER_MAX};
     bd_status st = BD_OK;
 
     *owned = NULL;
     if (is_gzip(f))
-        st = inflate_to(head, HEADER_MAX, &got, f, err);
+        st = inflate_to(head, HEADER_MAX, &in, f, err);
     else
-        memcpy(head, f->data, got);
+        memcpy(head, f->data, in.got);
     if (st == BD_OK)
-        st = parse_header(x, head, got, err);
+        st = parse_header(x, head, in.got, err);
     if (st != BD_OK)
         return st;
     start = 4 + 4 * (size_t)x->rank;
@@ -130,13 +163,9 @@ static bd_status read_idx(struct idx *x, uint8_t **owned,
      * than that lies, and nothing is allocated for it. */
     if (need > BD_MAX_INFLATED || need / 1040 > f->size)
         return short_data(f->size, x->bytes, err);
-    *owned = bd_alloc(need, 1);
-    if (!*owned)
-        return bd_fail(err, BD_ENOMEM, "out of memory for %zu bytes", need);
-    st = inflate_to(*owned, need, &got, f, err);
-    if (st == BD_OK && got != need)
-        st = short_data(got > start ? got - start : 0, x->bytes, err);
-    x->data = *owned + start;
+    st = inflate_whole(owned, need, start, f, err);
+    if (st == BD_OK)
+        x->data = *owned + start;
     return st;
 }
 
@@ -222,11 +251,11 @@ static bd_status read_labels(struct bd_data *d, struct bd_err *err)
 static bool probe(const struct data_input *in)
 {
     uint8_t head[8];
-    size_t got;
+    struct inflated got;
 
     if (is_gzip(&in->file))
         return inflate_to(head, sizeof head, &got, &in->file, NULL) == BD_OK &&
-               is_idx(head, got);
+               is_idx(head, got.got);
     return in->file.size >= 8 && is_idx(in->file.data, in->file.size);
 }
 

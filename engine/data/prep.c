@@ -170,7 +170,10 @@ static bd_status unknown(const char *word, struct bd_err *err)
                    show, preset_list);
 }
 
-static bd_status set_key(struct bd_prep *p, char *word, struct bd_err *err)
+/* `seen` has a bit per key: of two values for one, whichever was meant, the
+ * other would silently be ignored. */
+static bd_status set_key(struct bd_prep *p, unsigned *seen, char *word,
+                         struct bd_err *err)
 {
     char *eq = strchr(word, '=');
     char show[96];
@@ -181,6 +184,10 @@ static bd_status set_key(struct bd_prep *p, char *word, struct bd_err *err)
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
         if (strcmp(keys[k].name, word) != 0)
             continue;
+        if (*seen & 1u << k)
+            return bd_fail(err, BD_EINVALID, "preprocess: %s stands twice",
+                           word);
+        *seen |= 1u << k;
         if (keys[k].set(p, eq + 1))
             return BD_OK;
         return bd_fail(err, BD_EINVALID, "preprocess %s=%s: %s takes %s", word,
@@ -196,6 +203,7 @@ bd_status bd_prep_parse(struct bd_prep *out, const char *text,
     struct bd_prep p = {.scale = 1.0, .std = {1.0, 1.0, 1.0}};
     char *copy = bd_strdup(text), *save = NULL;
     bd_status st = BD_OK;
+    unsigned seen = 0;
     int n = 0;
 
     if (!copy)
@@ -207,7 +215,7 @@ bd_status bd_prep_parse(struct bd_prep *out, const char *text,
         if (known)
             p = known->p;
         else
-            st = set_key(&p, t, err);
+            st = set_key(&p, &seen, t, err);
     }
     if (st == BD_OK && n == 0)
         st = bd_fail(err, BD_EINVALID, "preprocess is empty; presets are %s",

@@ -164,6 +164,34 @@ static void cuts_and_flips(void **state)
     box_close(&b);
 }
 
+/* All values are there, but not the end with its checksum; or too many. */
+static void gzip_ends(void **state)
+{
+    const uint32_t xs[] = {2, 2, 2}, ys[] = {2};
+    uint8_t x[512], y[64];
+    size_t n = idx_bytes(x, 3, xs, 0);
+    struct box b;
+    FILE *f;
+
+    (void)state;
+    box_open(&b);
+    box_put(&b, "e-labels-idx1-ubyte", y, idx_bytes(y, 1, ys, 0));
+    x[n] = 7;
+    box_put_gz(&b, "e-images-idx3-ubyte.gz", x, n + 1);
+    open_refused(b.path, BD_EFORMAT, "more than the 8 bytes");
+    box_put_gz(&b, "e-images-idx3-ubyte.gz", x, n);
+    f = fopen(b.path, "rb");
+    assert_non_null(f);
+    n = fread(x, 1, sizeof x, f);
+    fclose(f);
+    box_put(&b, "e-images-idx3-ubyte.gz", x, n - 1);
+    open_refused(b.path, BD_EFORMAT, "without its end");
+    x[n - 5] ^= 1;
+    box_put(&b, "e-images-idx3-ubyte.gz", x, n);
+    open_refused(b.path, BD_EFORMAT, "damaged");
+    box_close(&b);
+}
+
 static void gzip_bomb(void **state)
 {
     const uint32_t huge[] = {60000, 1000, 1000};
@@ -301,7 +329,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(not_files),      cmocka_unit_test(cifar),
         cmocka_unit_test(idx_cases),      cmocka_unit_test(idx_labels),
-        cmocka_unit_test(cuts_and_flips), cmocka_unit_test(gzip_bomb),
+        cmocka_unit_test(cuts_and_flips), cmocka_unit_test(gzip_ends),
+        cmocka_unit_test(gzip_bomb),
         cmocka_unit_test(npy_cases),      cmocka_unit_test(folders),
         cmocka_unit_test(pngs),           cmocka_unit_test(jpegs),
     };

@@ -92,6 +92,7 @@ static void refusals(void **state)
                                       "mean=1:2",
                                       "mean=1:2:3:4",
                                       "std=0",
+                                      "std=2,mean=1,std=2",
                                       "std=1:0:1",
                                       "order=rbg",
                                       "mean=nan",
