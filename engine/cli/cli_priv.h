@@ -126,14 +126,18 @@ int bd_cli_fail(struct cli *c);
 /* One whole document to standard output; also frees it. */
 int bd_cli_json_out(struct cli *c, struct bd_json *j);
 int bd_cli_text_out(struct cli *c, struct bd_str *s);
+/* 0 when everything printed so far has arrived, else a failure. */
+int bd_cli_flushed(struct cli *c);
 /* bd_save to a.output; a failure means exit status 1. */
 bd_status bd_cli_save(struct cli *c, const void *data, size_t n);
+/* Before the work: could a.output be written? */
+bd_status bd_cli_save_check(struct cli *c);
 void bd_cli_note(const char *fmt, ...) BD_PRINTF(1, 2);    /* one line on
                                                            standard error */
 void bd_cli_schema(struct bd_json *j, const char *schema); /* opens it */
 
-/* The session's log, line by line, as notes. */
-void bd_cli_say_log(const struct bd_session *s);
+/* The session's log, line by line, as notes: the first `most` lines. */
+void bd_cli_say_log(const struct bd_session *s, size_t most);
 /* Shape as an array, unknown sides as null. */
 void bd_cli_json_shape(struct bd_json *j, const char *key,
                        const struct bd_tensor *t);

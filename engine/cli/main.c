@@ -45,7 +45,7 @@ static bool is_help(int argc, char **argv)
 }
 
 /* Of a verb when one follows. */
-static int general_help(int argc, char **argv)
+static int general_help(struct cli *c, int argc, char **argv)
 {
     const struct cli_verb *v = argc > 2 ? bd_cli_verb_find(argv[2]) : NULL;
 
@@ -53,7 +53,21 @@ static int general_help(int argc, char **argv)
         bd_cli_help(v);
     else
         bd_cli_usage(false);
-    return 0;
+    return bd_cli_flushed(c);
+}
+
+static int version(struct cli *c)
+{
+    struct bd_json j;
+
+    if (!c->a.json) {
+        printf("bitdial %s\n", BD_VERSION);
+        return bd_cli_flushed(c);
+    }
+    bd_cli_schema(&j, "bitdial.version/1");
+    bd_json_str(&j, "version", BD_VERSION);
+    bd_json_obj_end(&j);
+    return bd_cli_json_out(c, &j);
 }
 
 /* The watch starts before anything opens, since threads made later inherit
@@ -88,16 +102,14 @@ int bd_cli_main(struct bd_cli_open *open, int argc, char **argv)
         return 2;
     }
     if (is_help(argc, argv))
-        return general_help(argc, argv);
+        return general_help(&c, argc, argv);
     if (bd_cli_parse(&c, argc, argv) != BD_OK)
         return bd_cli_fail(&c);
-    if (c.a.version) {
-        printf("bitdial %s\n", BD_VERSION);
-        return 0;
-    }
+    if (c.a.version)
+        return version(&c);
     if (c.a.help) {
         bd_cli_help(c.verb);
-        return 0;
+        return bd_cli_flushed(&c);
     }
     if (c.verb == &bd_verb_open) /* the interface has its own ways */
         return c.verb->run(&c);

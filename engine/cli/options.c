@@ -17,6 +17,7 @@ const struct cli_option bd_cli_common[] = {
     {CLI_INT, "--seed", 0, "N", "seed of everything random (default 0)",
      AT(seed), 0, INT64_MAX},
     {CLI_FLAG, "--help", 'h', NULL, "this text", AT(help), 0, 0},
+    {CLI_FLAG, "--version", 'V', NULL, "the version", AT(version), 0, 0},
     {.type = CLI_END},
 };
 const struct cli_option bd_cli_output[] = {
@@ -267,16 +268,21 @@ static bd_status take_option(struct cli *c, int *i, int argc, char **argv)
                            o->arg);
         value = argv[++*i];
     }
+    if (value && value[0] == '\0') /* an unset variable in a script */
+        return bd_fail(&c->err, BD_EINVALID, "%s '': %s is needed", o->name,
+                       o->arg);
     return store(c, o, value);
 }
 
 static bd_status take_file(struct cli *c, const char *word)
 {
     const struct cli_verb *v = c->verb;
+    char show[96];
 
     if (c->a.nfile >= v->max_files)
         return bd_fail(&c->err, BD_EINVALID,
-                       "one '%s' too many; usage: bitdial %s", word, v->usage);
+                       "one '%s' too many; usage: bitdial %s",
+                       bd_text_show(show, sizeof show, word, 0), v->usage);
     c->a.file[c->a.nfile++] = word;
     return BD_OK;
 }

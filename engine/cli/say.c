@@ -167,16 +167,22 @@ void bd_cli_note(const char *fmt, ...)
 /* --------------------------------------------------------------- results */
 
 /* A full disk behind a redirection must not look like success. */
-static int put(struct cli *c, const char *s, size_t n)
+int bd_cli_flushed(struct cli *c)
 {
     errno = 0;
-    if (fwrite(s, 1, n, stdout) == n && fflush(stdout) == 0)
+    if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
     c->status = 1;
     bd_fail(&c->err, BD_EIO, "standard output: %s",
             errno ? strerror(errno) : "write failed");
     c->a.json = false; /* there is no output to put a document on */
     return bd_cli_fail(c);
+}
+
+static int put(struct cli *c, const char *s, size_t n)
+{
+    fwrite(s, 1, n, stdout);
+    return bd_cli_flushed(c);
 }
 
 int bd_cli_text_out(struct cli *c, struct bd_str *s)
@@ -210,4 +216,15 @@ bd_status bd_cli_save(struct cli *c, const void *data, size_t n)
         return st;
     c->status = 1;
     return bd_err_file(&c->err, c->a.output);
+}
+
+bd_status bd_cli_save_check(struct cli *c)
+{
+    bd_status st = BD_OK;
+
+    if (c->a.output)
+        st = bd_save_check(c->a.output, c->a.force, &c->err);
+    if (st != BD_OK)
+        c->status = 1;
+    return st;
 }

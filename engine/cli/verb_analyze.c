@@ -46,6 +46,12 @@ struct analysis {
     struct bd_session *s;
     size_t layers, points; /* per layer */
     struct point *at;      /* [layers][points] */
+    /* While computing.  Every layer writes its own points alone, so the
+     * result does not depend on who computes which. */
+    const struct plan *plan;
+    struct cli *c;
+    atomic_llong done;
+    atomic_bool no_memory;
 };
 
 /* ---------------------------------------------------------------- asking */
@@ -131,15 +137,18 @@ static size_t count_points(const struct plan *p)
 
 /* ------------------------------------------------------------- computing */
 
-static bd_status analyze_layer(struct analysis *an, const struct plan *p,
-                               int layer, struct bd_err *err)
+/* The session shares one index per layer among all points of it. */
+static bool analyze_layer(struct analysis *an, int layer)
 {
+    const struct plan *p = an->plan;
     struct point *pt = an->at + (size_t)layer * an->points;
 
     for (int m = 0; m < p->nmethods; m++) {
         for (int b = 0; b < p->widths.n; b++) {
             struct bd_err why = {0};
 
+            if (bd_ctl_stale(an->c->watch.ctl))
+                return false;
             if (!legal(p->method[m], p->widths.bits[b]))
                 continue;
             pt->cfg = p->base;
@@ -147,21 +156,31 @@ static bd_status analyze_layer(struct analysis *an, const struct plan *p,
             pt->cfg.bits = (int8_t)p->widths.bits[b];
             if (bd_session_now_layer(&pt->e, an->s, layer, &pt->cfg, &why) !=
                 BD_OK) {
-                if (why.code == BD_ENOMEM)
-                    return bd_fail(err, BD_ENOMEM, "%s", why.msg);
                 pt->failed = true;
+                if (why.code == BD_ENOMEM)
+                    atomic_store(&an->no_memory, true);
             }
             pt++;
         }
     }
-    return BD_OK;
+    return !atomic_load(&an->no_memory);
 }
 
-/* Layer after layer, so that the order of the output never varies. */
+static bool one_layer(void *arg, int64_t k, int worker)
+{
+    struct analysis *an = arg;
+    bool ok = analyze_layer(an, (int)k);
+
+    (void)worker;
+    bd_ctl_progress(an->c->watch.ctl, atomic_fetch_add(&an->done, 1) + 1,
+                    (int64_t)an->layers);
+    return ok;
+}
+
 static bd_status compute(struct analysis *an, const struct plan *p,
                          struct cli *c)
 {
-    bd_status st = BD_OK;
+    struct bd_pool *pool;
 
     an->layers = bd_session_model(an->s)->nlayers;
     an->points = count_points(p);
@@ -171,14 +190,18 @@ static bd_status compute(struct analysis *an, const struct plan *p,
     an->at = bd_calloc(an->layers * an->points, sizeof *an->at);
     if (!an->at)
         return bd_fail(&c->err, BD_ENOMEM, "out of memory for the table");
+    if (bd_pool_new(&pool, (int)c->a.threads, &c->err) != BD_OK)
+        return c->err.code;
+    an->plan = p;
+    an->c = c;
     bd_cli_watch_task(&c->watch, "layers");
-    for (size_t k = 0; k < an->layers && st == BD_OK; k++) {
-        st = analyze_layer(an, p, (int)k, &c->err);
-        bd_ctl_progress(c->watch.ctl, (int64_t)k + 1, (int64_t)an->layers);
-        if (st == BD_OK && bd_ctl_stale(c->watch.ctl))
-            st = bd_fail(&c->err, BD_ECANCELLED, "stopped");
-    }
-    return st;
+    bd_pool_for(pool, (int64_t)an->layers, one_layer, an);
+    bd_pool_free(pool);
+    if (atomic_load(&an->no_memory))
+        return bd_fail(&c->err, BD_ENOMEM, "out of memory for the analysis");
+    if (bd_ctl_stale(c->watch.ctl))
+        return bd_fail(&c->err, BD_ECANCELLED, "stopped");
+    return BD_OK;
 }
 
 /* ---------------------------------------------------------------- saying */

@@ -183,11 +183,12 @@ static int out(struct cli *c, const struct eval *e)
 
 /* The session's own remarks: a guessed preprocessing, a calibration set taken
  * from the evaluation data. */
-void bd_cli_say_log(const struct bd_session *s)
+void bd_cli_say_log(const struct bd_session *s, size_t most)
 {
     const char *line;
+    size_t n = bd_session_log(s, 0, &line);
 
-    for (size_t i = 0, n = bd_session_log(s, 0, &line); i < n; i++) {
+    for (size_t i = 0; i < n && i < most; i++) {
         bd_session_log(s, i, &line);
         bd_cli_note("%s", line);
     }
@@ -201,7 +202,7 @@ static int run(struct cli *c)
 
     if (bd_cli_session(&e.s, c, &o) == BD_OK && compute(&e, c) == BD_OK) {
         rc = out(c, &e);
-        bd_cli_say_log(e.s);
+        bd_cli_say_log(e.s, SIZE_MAX);
     } else {
         rc = bd_cli_fail(c);
     }

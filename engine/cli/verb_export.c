@@ -58,7 +58,7 @@ static bd_status check(struct cli *c)
         return bd_fail(&c->err, BD_EINVALID,
                        "--json needs -o FILE: standard output holds one "
                        "document");
-    return BD_OK;
+    return bd_cli_save_check(c);
 }
 
 static int run(struct cli *c)
@@ -67,17 +67,22 @@ static int run(struct cli *c)
     const char *path = c->a.output ? c->a.output : "-";
     struct bd_session *s = NULL;
     bd_status st = check(c);
+    const char *line;
+    size_t said = 0;
     int rc = 0;
 
     if (st == BD_OK)
         st = bd_cli_session(&s, c, &o);
     if (st == BD_OK) {
+        said = bd_session_log(s, 0, &line);
         st = bd_session_export(s, path, c->a.force, &c->err);
         if (st == BD_EIO)
             c->status = 1;
         if (st != BD_OK)
-            bd_err_file(&c->err, path);
+            bd_err_file(&c->err, c->a.output ? path : c->a.file[0]);
     }
+    if (st == BD_OK) /* remarks on what was read; not that it was written */
+        bd_cli_say_log(s, said);
     if (st != BD_OK)
         rc = bd_cli_fail(c);
     else if (strcmp(path, "-") != 0)

@@ -59,6 +59,16 @@ static const struct bd_tensor *shape_of(const struct info *f, int value)
     return t && t->rank >= 0 ? t : &f->m->value[value].t;
 }
 
+/* Values between nodes need not declare their type; the plan knows it. */
+static const char *dtype_of(const struct info *f, int value)
+{
+    enum bd_dtype type = f->m->value[value].t.type;
+
+    if (type == BD_UNDEFINED && f->plan)
+        type = bd_plan_value(f->plan, value)->type;
+    return bd_dtype_name(type);
+}
+
 struct row { /* one layer, gathered */
     const struct bd_layer *l;
     const struct bd_node *node; /* NULL without a graph */
@@ -181,7 +191,7 @@ static void json_values(struct bd_json *j, const struct info *f,
 
         bd_json_obj(j, NULL);
         bd_json_str(j, "name", v->name);
-        bd_json_str(j, "dtype", bd_dtype_name(v->t.type));
+        bd_json_str(j, "dtype", dtype_of(f, value[i]));
         bd_cli_json_shape(j, "shape",
                           v->t.rank >= 0 ? &v->t : shape_of(f, value[i]));
         bd_json_obj_end(j);
@@ -256,7 +266,7 @@ static void text_values(struct bd_str *s, const struct info *f,
         bd_text_show(name, sizeof name, v->name, 40);
         bd_shape_text(shape, sizeof shape, shape_of(f, value[i]));
         bd_str_printf(s, "%-8s %s  %s %s\n", what, name, shape,
-                      bd_dtype_name(v->t.type));
+                      dtype_of(f, value[i]));
     }
 }
 

@@ -23,7 +23,7 @@ static const struct cli_option *const options[] = {own, bd_cli_common, NULL};
  * and divide by a deviation are shown nothing, which leaves both out. */
 static bd_status fit(struct bd_qparam *p, struct cli *c)
 {
-    struct bd_tensorcfg cfg = {.clip = BD_CLIP_MAX};
+    struct bd_tensorcfg cfg = {.bits = 32, .clip = BD_CLIP_MAX};
     bool is_signed = !c->a.is_unsigned;
     const float ends[2] = {is_signed ? -1.0F : 0.0F, 1.0F};
     bd_status st = bd_tensorcfg_parse(&cfg, c->a.file[0], &c->err);

@@ -21,7 +21,6 @@ static const struct cli_option own[] = {
      AT(linear), 0, 0},
     {CLI_FLAG, "--nomouse", 0, NULL, "leave the mouse to the terminal",
      AT(nomouse), 0, 0},
-    {CLI_FLAG, "--version", 'V', NULL, "the version", AT(version), 0, 0},
     {.type = CLI_END},
 };
 /* clang-format on */

@@ -243,6 +243,8 @@ static const struct kind *check(struct plot *p, int *w, int *h)
         bd_fail(err, BD_EINVALID, "-o FILE.png is needed");
         return NULL;
     }
+    if (bd_cli_save_check(p->c) != BD_OK)
+        return NULL;
     return find_kind(a->what ? a->what : "histogram", err);
 }
 

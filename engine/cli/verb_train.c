@@ -52,7 +52,7 @@ struct train {
     struct bd_pool *pool;
     struct bd_trainer *trainer;
     const char *data_spec, *test_spec; /* what was opened */
-    char path[512];                    /* of the ONNX file */
+    char path[512], side[600];         /* of the ONNX file, its sidecar */
 };
 
 /* ------------------------------------------------------------- preparing */
@@ -110,10 +110,20 @@ static bd_status make_model(struct train *t, struct bd_err *err)
                        (uint64_t)a->seed, err);
 }
 
+/* Length of the path without its last ending: where the sidecar's begins. */
+static int stem(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    bool ends = dot && dot != path && (!slash || dot > slash + 1);
+
+    return (int)(ends ? (size_t)(dot - path) : strlen(path));
+}
+
 /* Where the result goes; refused now rather than after an hour. */
 static bd_status choose_path(struct train *t, struct bd_err *err)
 {
     const struct cli_args *a = &t->c->a;
+    bd_status st;
     int n;
 
     if (!a->output && bd_file_exists(a->file[0]))
@@ -127,13 +137,19 @@ static bd_status choose_path(struct train *t, struct bd_err *err)
         t->path[strcspn(t->path, ":/")] = '\0';
         strcat(t->path, ".onnx"); /* room for it was checked */
     }
-    if (!a->force && bd_file_exists(t->path)) {
-        t->c->status = 1;
-        bd_fail(err, BD_EIO, "exists; --force overwrites");
-        return bd_err_file(err, t->path);
-    }
+    if (strcmp(t->path, "-") == 0)
+        return bd_fail(err, BD_EINVALID,
+                       "-o -: a network and its sidecar are two files; name "
+                       "one");
+    snprintf(t->side, sizeof t->side, "%.*s.bitdial.json", stem(t->path),
+             t->path);
     t->c->a.output = t->path;
-    return BD_OK;
+    st = bd_cli_save_check(t->c);
+    t->c->a.output = t->side; /* may describe some other file of that stem */
+    if (st == BD_OK)
+        st = bd_cli_save_check(t->c);
+    t->c->a.output = t->path;
+    return st;
 }
 
 static bd_status make_trainer(struct train *t, struct bd_err *err)
@@ -258,22 +274,12 @@ static void sidecar(struct bd_json *j, const struct train *t)
     bd_json_obj_end(j);
 }
 
-/* Length of the path without its last ending: where the sidecar's begins. */
-static int stem(const char *path)
-{
-    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
-    bool ends = dot && dot != path && (!slash || dot > slash + 1);
-
-    return (int)(ends ? (size_t)(dot - path) : strlen(path));
-}
-
 /* Network first.  Should the sidecar fail, the network is whole and opens with
  * options. */
 static bd_status write_model(struct train *t, struct bd_err *err)
 {
     struct bd_str onnx = {0};
     struct bd_json j;
-    char side[600];
     bd_status st =
         bd_onnx_write(&onnx, t->m, bd_trainer_params(t->trainer), err);
 
@@ -282,11 +288,8 @@ static bd_status write_model(struct train *t, struct bd_err *err)
     bd_str_done(&onnx);
     if (st != BD_OK)
         return st;
-    snprintf(side, sizeof side, "%.*s.bitdial.json", stem(t->path), t->path);
     sidecar(&j, t);
-    t->c->a.output = side;
-    /* The old sidecar describes a model that is gone. */
-    t->c->a.force = true;
+    t->c->a.output = t->side;
     st = j.out.failed ? bd_fail(err, BD_ENOMEM, "out of memory")
                       : bd_cli_save(t->c, j.out.s, j.out.n);
     t->c->a.output = t->path;

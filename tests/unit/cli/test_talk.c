@@ -47,6 +47,12 @@ static void general(void **state)
     assert_non_null(strstr(s.out, "--weights"));
     run_ok(&s, "--version");
     assert_string_equal(s.out, "bitdial " BD_VERSION "\n");
+    run_ok(&s, "info --version");
+    assert_string_equal(s.out, "bitdial " BD_VERSION "\n");
+    run_ok(&s, "--version --json");
+    cJSON_Delete(document(&s, "bitdial.version/1"));
+    assert_int_equal(run(&s, "--help >/dev/full #"), 1);
+    assert_int_equal(run(&s, "--version >/dev/full #"), 1);
     assert_int_equal(run(&s, ""), 2);
     assert_string_equal(s.out, "");
     assert_non_null(strstr(s.err, "usage"));
@@ -67,6 +73,9 @@ static void suggestions(void **state)
     refused(&s, "export m.onnx --format jsn", 2, "json");
     refused(&s, "plot m.onnx --what histgram -o p.png", 2, "histogram");
     refused(&s, "wibblewobble", 2, "--help");
+    refused(&s, "levels apot", 2, "METHOD:BITS");
+    refused(&s, "info m.onnx --arch ''", 2, "--arch '': NAME");
+    refused(&s, "info m.onnx \"$(printf 'a\\033[31mb')\"", 2, "'a\\x1b[31mb'");
     shot_close(&s);
 }
 

@@ -71,6 +71,11 @@ static void refusals(void **state)
     put_model("m.onnx", false);
     before = entries();
     refused(&s, "train mlp:3072-8-10 -o t.onnx", 1, "t.onnx");
+    refused(&s, "train mlp:3072-8-10 -o nowhere/u.onnx", 1, "nowhere/u.onnx");
+    refused(&s, "train mlp:3072-8-10 -o -", 2, "sidecar");
+    put("u.bitdial.json", "mine", 4); /* of another file of that stem */
+    refused(&s, "train mlp:3072-8-10 -o u.onnx", 1, "u.bitdial.json");
+    assert_int_equal(unlink("u.bitdial.json"), 0);
     refused(&s, "train resnet21 -o u.onnx", 2, "resnet20");
     refused(&s, "train mlp:3072-8-10 -o u.onnx --data absent.bin", 2,
             "absent.bin");

@@ -23,6 +23,9 @@ static void info(void **state)
     assert_true(number(l->child, "channels") == 8);
     assert_true(number(j, "params") == 12 * 8 + 8 + 8 * 3 + 3);
     assert_true(cJSON_IsNull(cJSON_GetObjectItem(l->child, "learned_w")));
+    l = cJSON_GetObjectItem(j, "outputs")->child;
+    assert_string_equal(cJSON_GetObjectItem(l, "dtype")->valuestring,
+                        "float32");
     cJSON_Delete(j);
     run_ok(&s, "info m.onnx");
     assert_non_null(strstr(s.out, "8x12"));
@@ -117,13 +120,18 @@ static void open_without_terminal(void **state)
     shot_close(&s);
 }
 
-/* The document but for its last number, which is a speed. */
-static void forget_speed(char *text)
+static void cut_at(char *text, const char *word)
 {
-    char *p = strstr(text, "\"images_per_s\"");
+    char *p = strstr(text, word);
 
     assert_non_null(p);
     *p = '\0';
+}
+
+/* The document but for its last number, which is a speed. */
+static void forget_speed(char *text)
+{
+    cut_at(text, "\"images_per_s\"");
 }
 
 static void eval(void **state)
@@ -193,8 +201,58 @@ static void export_config(void **state)
     s.out = slurp("c.json");
     assert_string_not_equal(s.out, first);
     bd_free(first);
+    /* The # hides the redirections that usually end the line. */
+    run_ok(&s, "export m.onnx -c - <d.json >.out 2>.err #");
+    bd_free(first);
+    first = slurp("d.json");
+    assert_string_equal(s.out, first);
     refused(&s, "export m.onnx -o nowhere/c.json", 1, "nowhere/c.json");
     refused(&s, "export m.onnx --config absent.json", 2, "absent.json");
+    shot_close(&s);
+}
+
+/* Clips of activations come from data; a document that has them keeps them
+ * when it passes through without. */
+static void activation_clips_survive(void **state)
+{
+    struct shot s;
+    char *first;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    put_data();
+    run_ok(&s, "export m.onnx --activations uniform:4:tensor:mse --data x.npy "
+               "--preprocess mnist01 -o c.json");
+    bd_free(s.out);
+    s.out = slurp("c.json");
+    first = bd_strdup(s.out);
+    assert_non_null(strstr(first, "\"signed\": false, \"clip\": {\"rule\": "
+                                  "\"mse\", \"value\": "));
+    run_ok(&s, "export m.onnx --config c.json -o d.json");
+    bd_free(s.out);
+    s.out = slurp("d.json");
+    /* All but where they came from. */
+    cut_at(first, "\"provenance\"");
+    cut_at(s.out, "\"provenance\"");
+    assert_string_equal(s.out, first);
+    bd_free(first);
+    shot_close(&s);
+}
+
+/* What is odd in a document is said by every verb that reads one. */
+static void export_warns(void **state)
+{
+    static const char text[] =
+        "{\"schema\": \"bitdial.config/1\", \"extra\": 1, \"layers\": []}";
+    struct shot s;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    put("c.json", text, sizeof text - 1);
+    run_ok(&s, "export m.onnx --config c.json");
+    assert_non_null(strstr(s.err, "'extra'"));
     shot_close(&s);
 }
 
@@ -262,6 +320,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(open_without_terminal),
         cmocka_unit_test(eval),
         cmocka_unit_test(export_config),
+        cmocka_unit_test(activation_clips_survive),
+        cmocka_unit_test(export_warns),
         cmocka_unit_test(plot),
         cmocka_unit_test(run_and_compare),
     };
