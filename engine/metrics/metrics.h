@@ -23,6 +23,14 @@ double bd_sqnr_db(double power, double mse);
 bd_status bd_error_of(struct bd_error_stats *out, const struct bd_weights *w,
                       const struct bd_qset *q, struct bd_err *err);
 
+/* mse, psnr, sqnr, peak, clip and n alone, of weights without an index, in
+ * one plain pass over what will run (float32).  BD_EUNSUPPORTED where more
+ * than a pass is needed (clip searches, widths per channel). */
+bd_status bd_error_quick(struct bd_error_stats *out,
+                         const struct bd_weights *w,
+                         const struct bd_tensorcfg *cfg, struct bd_ctl *ctl,
+                         struct bd_err *err);
+
 /* ---------------------------------------------------------------- sizes */
 struct bd_cost {
     int64_t size_bits;   /* codes, scales, zero points, codebooks, masks, and

@@ -48,7 +48,7 @@ struct bd_live_order *bd_live_order_new(struct bd_session *s, int layer,
 struct w_answer {
     struct bd_fits *fits;
     const struct bd_fit *fit; /* NULL: in float, or from the index */
-    bool from_index;
+    bool from_index; /* or from a quick pass before it stands */
     uint64_t digest;
     struct bd_error_stats err; /* from_index: mse and what follows from it */
 };
@@ -81,6 +81,28 @@ static bool ask_index(struct bd_error_stats *e, const struct bd_fits *f,
     return true;
 }
 
+/* Weights nobody has read yet: sorting millions of them into an index takes
+ * longer than a frame, one plain pass does not. */
+static void post_quick(const struct bd_live_order *o, struct bd_ctl *ctl)
+{
+    enum { LARGE = 300000 };
+    struct bd_weights w = bd_fits_weights(o->fits, o->layer);
+    struct w_answer *a;
+    if (w.slices.outer * w.slices.channels * w.slices.inner < LARGE ||
+        bd_session_is_float(&o->t) ||
+        bd_fits_peek_basic(o->fits, o->layer))
+        return;
+    a = bd_calloc(1, sizeof *a);
+    if (!a)
+        return;
+    a->fits = o->fits;
+    a->digest = bd_tensorcfg_digest(&o->t);
+    a->from_index = bd_error_quick(&a->err, &w, &o->t, ctl, NULL) == BD_OK &&
+                    isfinite(a->err.mse);
+    if (!a->from_index || !bd_ctl_post(ctl, a))
+        w_free(a);
+}
+
 /* Between the index and the full pass. */
 static void post_index(const struct bd_live_order *o, const struct bd_basic *b,
                        struct bd_ctl *ctl)
@@ -104,6 +126,7 @@ static bd_status w_run(void **result, void *arg, struct bd_ctl *ctl,
     if (!a)
         return bd_fail(err, BD_ENOMEM, "out of memory");
     a->fits = o->fits;
+    post_quick(o, ctl);
     bd_status st = bd_fits_basic(&basic, o->fits, o->layer, ctl, err);
     if (st == BD_OK && !bd_session_is_float(&o->t)) {
         struct bd_fit_ask ask = {o->layer, &o->t};

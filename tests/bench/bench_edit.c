@@ -127,6 +127,14 @@ static void wait_layer(struct bd_session *s, int layer)
     }
 }
 
+static void wait_idle(struct bd_session *s)
+{
+    while (!bd_session_idle(s)) {
+        bd_session_wait(s);
+        bd_session_collect(s);
+    }
+}
+
 static double press(struct ui *ui, const char *keys, int layer)
 {
     struct bd_layer_view v;
@@ -194,6 +202,7 @@ static int bench_press(const char *path)
             return 1;
         bd_session_start(s);
         cold[i] = press(&ui, "b5\n", i);
+        wait_idle(s);
         warm[i] = press(&ui, "-", i);
         row[i] = press(&ui, "m", i);
         ui_done(&ui);
@@ -237,10 +246,7 @@ static int bench_accuracy(const struct bd_session_opts *o)
     bd_session_start(s);
     n = bd_session_model(s)->nlayers;
     wait_accuracy(s);
-    while (!bd_session_idle(s)) {
-        bd_session_wait(s);
-        bd_session_collect(s);
-    }
+    wait_idle(s);
     /* Any first edit of all layers can use nothing that is cached. */
     int all[512];
     for (size_t i = 0; i < n && i < 512; i++)

@@ -188,6 +188,39 @@ static void test_error_and_index(void **state)
 }
 
 /* ---------------------------------------------------------------- logits */
+/* The quick pass over float32 values against the full account: every method
+ * it serves, odd lengths, every grain. */
+static void test_error_quick(void **state)
+{
+    static const char *const texts[] = {
+        "uniform:4",        "uniform:8:channel", "affine:5",
+        "dorefa:3",         "apot:4",            "pot:3:channel",
+        "log:4",            "binary:1:channel",  "ternary:2",
+        "uniform:3:group8", "apot:5:tensor:percentile99", "edge8:8"};
+    float x[3 * 1001];
+    struct bd_weights w = {x, {1, 3, 1001}, NAN, NULL};
+    struct bd_rng r = {5};
+    struct bd_tensorcfg slow = choice("uniform:4:tensor:mse");
+    struct bd_error_stats quick;
+
+    (void)state;
+    for (size_t i = 0; i < 3 * 1001; i++)
+        x[i] = (float)bd_rng_normal(&r);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct bd_tensorcfg cfg = choice(texts[i]);
+        struct bd_error_stats full = error_of(&w, texts[i]);
+
+        assert_int_equal(bd_error_quick(&quick, &w, &cfg, NULL, NULL), BD_OK);
+        REF_CLOSE(quick.mse, full.mse, 1e-5);
+        REF_CLOSE(quick.psnr_db, full.psnr_db, 1e-5);
+        REF_CLOSE(quick.sqnr_db, full.sqnr_db, 1e-4);
+        REF_CLOSE(quick.clip, full.clip, 1e-12);
+        assert_true(quick.peak == full.peak && quick.n == full.n);
+    }
+    assert_int_equal(bd_error_quick(&quick, &w, &slow, NULL, NULL),
+                     BD_EUNSUPPORTED);
+}
+
 static void test_top_k(void **state)
 {
     /* Ties go to the lower class; image 1 is wrong, image 2 has no label. */
@@ -283,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_error_none),
         cmocka_unit_test(test_error_nonfinite),
         cmocka_unit_test(test_error_and_index),
+        cmocka_unit_test(test_error_quick),
         cmocka_unit_test(test_top_k),
         cmocka_unit_test(test_loss_and_kl),
         cmocka_unit_test(test_cost),
