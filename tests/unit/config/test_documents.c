@@ -178,6 +178,35 @@ static void the_shape_of_the_contract(void **state)
     bd_model_free(m);
 }
 
+/* Names of layers and of the file are bytes of strangers. */
+static void names_that_are_not_text(void **state)
+{
+    (void)state;
+    struct bd_model *m = net();
+    struct bd_layer *l = (struct bd_layer *)(uintptr_t)&m->layer[1];
+    struct bd_bitcfg c, back;
+    struct bd_str s = {0}, warn = {0};
+    struct bd_err e = {0};
+    l->name = "fc\xFF\x80\\udc80\"\x1b[2J\xE2\x80\xAE";
+    assert_int_equal(bd_bitcfg_init(&c, 3), BD_OK);
+    assert_int_equal(bd_config_set(&c, m, "fc*.w=apot:4", NULL), BD_OK);
+    struct bd_config_doc doc = plain(&c);
+    doc.file = "\xC0\xAF.onnx";
+    assert_round_trip(m, &doc);
+    write_doc(&s, m, &doc);
+    for (size_t i = 0; i < s.n; i++) /* nothing a terminal would act on */
+        assert_true(s.s[i] == '\n' || (s.s[i] >= 0x20 && s.s[i] < 0x7F));
+    struct bd_text t = {s.s, s.n};
+    if (bd_config_read(&back, m, t, &warn, &e) != BD_OK)
+        fail_msg("%s", e.msg);
+    assert_true(bd_bitcfg_same(&c, &back));
+    bd_bitcfg_done(&back);
+    bd_bitcfg_done(&c);
+    bd_str_done(&s);
+    bd_str_done(&warn);
+    bd_model_free(m);
+}
+
 static void one_layer_too_few(void **state)
 {
     (void)state;
@@ -199,6 +228,7 @@ int main(void)
         cmocka_unit_test(everything_at_once),
         cmocka_unit_test(a_thousand_random_ones),
         cmocka_unit_test(the_shape_of_the_contract),
+        cmocka_unit_test(names_that_are_not_text),
         cmocka_unit_test(one_layer_too_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
