@@ -58,10 +58,16 @@ bool bd_ctl_post(struct bd_ctl *c, void *partial)
     return true;
 }
 
+/* Polite signals are the main thread's.  Those that a fault raises belong to
+ * the thread at fault: blocked there, they would kill the program before any
+ * handler gave the terminal back. */
 int bd_job_thread(pthread_t *t, void *(*fn)(void *), void *arg)
 {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int e = pthread_create(t, NULL, fn, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

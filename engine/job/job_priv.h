@@ -17,8 +17,8 @@ struct bd_ctl {
 };
 void bd_ctl_init(struct bd_ctl *c);
 
-/* Starts a thread that takes no signals: those belong to the thread that
- * owns the terminal.  Returns 0 or an errno. */
+/* Starts a thread that takes no signals but those of its own faults; the
+ * others belong to the thread that owns the terminal.  0 or an errno. */
 int bd_job_thread(pthread_t *t, void *(*fn)(void *), void *arg);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -25,7 +26,7 @@
 enum { W = 80, H = 24, PATIENCE_MS = 60000, TEXT = 64 * 1024 };
 
 struct world {
-    const char *bitdial, *model;
+    const char *bitdial, *model, *data, *limit;
     char home[64]; /* of every run: nothing of the person's own */
     int fd, slave; /* the slave stays open to look at its settings */
     pid_t pid;
@@ -62,8 +63,8 @@ static void child(const struct world *m, int slave)
     unsetenv("XDG_STATE_HOME");
     unsetenv("XDG_CONFIG_HOME");
     unsetenv("XDG_CACHE_HOME");
-    execl(m->bitdial, m->bitdial, m->model, "--data", "synth:glyphs",
-          "--limit", "64", (char *)NULL);
+    execl(m->bitdial, m->bitdial, m->model, "--data", m->data, "--limit",
+          m->limit, (char *)NULL);
     _exit(99);
 }
 
@@ -327,6 +328,25 @@ static void every_signal_gives_the_terminal_back(void **state)
     }
 }
 
+/* Somebody shortens the pictures while they are read: the terminal comes
+ * back, with a sentence. */
+static void a_file_is_cut_short(void **state)
+{
+    struct world *m = *state, cut = *m;
+    char path[96];
+    snprintf(path, sizeof path, "%s/set.bin", m->home);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(ftruncate(fd, 10000 * 3073), 0);
+    close(fd);
+    cut.data = path;
+    cut.limit = "10000";
+    start(&cut);
+    await(&cut, "conv1"); /* the accuracy of so many takes longer */
+    assert_int_equal(truncate(path, 0), 0);
+    await(&cut, "a file in use was cut short while it was read");
+    assert_int_equal(finish(&cut), 2);
+}
+
 /* Ctrl-C asks; n stays, y leaves. */
 static void leaving_is_asked_for(void **state)
 {
@@ -359,6 +379,8 @@ int main(int argc, char **argv)
     }
     m.bitdial = argv[1];
     m.model = argv[2];
+    m.data = "synth:glyphs";
+    m.limit = "64";
     snprintf(m.home, sizeof m.home, "/tmp/bitdial-vterm-XXXXXX");
     if (!mkdtemp(m.home))
         return 1;
@@ -369,6 +391,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_prestate(pasted_text_is_not_keys, &m),
         cmocka_unit_test_prestate(the_mouse_points, &m),
         cmocka_unit_test_prestate(every_signal_gives_the_terminal_back, &m),
+        cmocka_unit_test_prestate(a_file_is_cut_short, &m),
         cmocka_unit_test_prestate(leaving_is_asked_for, &m),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
