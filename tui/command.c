@@ -406,27 +406,38 @@ static bool run_save_screen(struct ui *ui, const char *args)
 }
 
 /* ------------------------------------------------------------- settings */
+static bool set_theme(struct ui *ui, const char *name)
+{
+    for (int i = 0; wg_theme_names[i]; i++) {
+        if (strcmp(wg_theme_names[i], name) != 0)
+            continue;
+        /* Without a terminal there is nothing to colour. */
+        if (ui->term && !wg_term_theme(ui->term, name))
+            return false;
+        ui_config_note(ui, "set theme %s", name);
+        return true;
+    }
+    ui_warn(ui, "no theme '%s'; there are dark light high-contrast mono",
+            name);
+    return false;
+}
+
 static bool run_set(struct ui *ui, const char *args)
 {
     struct words w;
     split(&w, args);
-    if (w.n == 2 && strcmp(w.w[0], "theme") == 0) {
-        /* Without a terminal there is nothing to colour: any known name
-         * is fine. */
-        for (int i = 0; wg_theme_names[i]; i++)
-            if (strcmp(wg_theme_names[i], w.w[1]) == 0)
-                return !ui->term || wg_term_theme(ui->term, w.w[1]);
-        ui_warn(ui, "no theme '%s'; there are dark light high-contrast mono",
-                w.w[1]);
-        return false;
-    }
+    if (w.n == 2 && strcmp(w.w[0], "theme") == 0)
+        return set_theme(ui, w.w[1]);
     bool mouse = w.n == 1 && strcmp(w.w[0], "mouse") == 0;
     if (mouse || (w.n == 1 && strcmp(w.w[0], "nomouse") == 0)) {
         if (ui->term)
             wg_term_mouse(ui->term, mouse);
+        ui_config_note(ui, "set %s", w.w[0]);
         return true;
     }
-    ui_warn(ui, "takes theme NAME, mouse or nomouse");
+    if (w.n == 1 && strcmp(w.w[0], "save") == 0)
+        return ui_config_save(ui);
+    ui_warn(ui, "takes theme NAME, mouse, nomouse or save");
     return false;
 }
 
@@ -441,8 +452,10 @@ static bool run_bind(struct ui *ui, const char *args)
         ui_warn(ui, "takes KEY ACTION, as in :bind <F5> undo");
         return false;
     }
-    if (strcmp(w.w[1], "none") == 0)
+    if (strcmp(w.w[1], "none") == 0) {
+        ui_config_note(ui, "bind %s none", w.w[0]);
         return ui_keymap_unbind(&ui->keys, key);
+    }
     enum ui_action a = ui_action_find(w.w[1]);
     if (a == UI_NONE) {
         ui_warn(ui, "no action '%s'; : lists them", w.w[1]);
@@ -452,6 +465,7 @@ static bool run_bind(struct ui *ui, const char *args)
         ui_warn(ui, "%s", why);
         return false;
     }
+    ui_config_note(ui, "bind %s %s", w.w[0], w.w[1]);
     return true;
 }
 
@@ -520,7 +534,8 @@ const struct ui_command ui_commands[] = {
      run_plot},
     {"save-screen", "save-screen FILE", "this screen as text",
      run_save_screen},
-    {"set", "set theme NAME|mouse", "theme, mouse or nomouse", run_set},
+    {"set", "set theme NAME", "theme, mouse, nomouse; save keeps them",
+     run_set},
     {"bind", "bind KEY ACTION", "give an action a key", run_bind},
     {"undo", "undo", "undo the last change", run_undo},
     {"redo", "redo", "redo what was undone", run_redo},

@@ -181,6 +181,7 @@ void ui_done(struct ui *ui)
     }
     for (int i = 0; i < ui->npast; i++)
         free(ui->past[i]);
+    ui_config_done(ui);
     ui_list_done(&ui->list);
     wg_canvas_done(&ui->canvas);
 }
@@ -273,32 +274,6 @@ static void mark_typed(struct ui *ui, const char *text)
         ui_command_run(ui, line);
 }
 
-/* ------------------------------------------------------------------ copy */
-static void copy_row(struct ui *ui)
-{
-    struct ui_facts f;
-    char text[400], shown[256];
-    if (ui->list.cur < 0)
-        return;
-    facts(ui, ui->list.cur, &f);
-    snprintf(text, sizeof text, "%s\t%s\t%s\t%d\t%d\t%.4f\t%.2f",
-             bd_text_show(shown, sizeof shown, f.name, 200), f.op, f.method,
-             f.wbits, f.abits, f.psnr, f.kb);
-    ui->clipboard_ok = true;
-    if (ui->term)
-        wg_term_copy(ui->term, text);
-    ui_say(ui, "copied: %s", bd_text_show(shown, sizeof shown, f.name, 60));
-}
-
-/* A terminal's clipboard is outside the program: asked once per run. */
-static void copy(struct ui *ui)
-{
-    if (ui->clipboard_ok)
-        copy_row(ui);
-    else
-        ui_confirm(ui, copy_row, "Let bitdial write to the clipboard?");
-}
-
 /* --------------------------------------------------------------- actions */
 static void mark(struct ui *ui, int count)
 {
@@ -379,7 +354,9 @@ static bool ask_action(struct ui *ui, enum ui_action a)
                                             .done = mark_typed});
         return true;
     case UI_COPY:
-        return copy(ui), true;
+        return ui_copy(ui, true), true;
+    case UI_COPY_CELL:
+        return ui_copy(ui, false), true;
     default:
         return false;
     }

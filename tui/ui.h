@@ -8,7 +8,7 @@
  *   filter.c    the filter language
  *   edit.c      actions and commands that change the configuration
  *   command.c   what `:` and scripts accept
- *   config.c    the person's settings
+ *   config.c    the person's settings; copy.c: the clipboard
  *   overlay.c   prompt, menu, pager, question: whatever takes keys first
  *   lists.c     help, log, history, sort; palette.c: `:`
  *   detail.c    histogram and numbers of one layer, as a pane
@@ -23,7 +23,8 @@
 #include "wg.h"
 
 /* Smallest screen that is drawn at all. */
-enum { UI_MIN_W = 60, UI_MIN_H = 16, UI_PAST = 50, UI_PALETTE = 128 };
+enum { UI_MIN_W = 60, UI_MIN_H = 16, UI_PAST = 50, UI_PALETTE = 128,
+       UI_SETTINGS = 64 };
 
 struct ui_note { /* the line that answers the last key */
     char text[600];
@@ -89,6 +90,9 @@ struct ui {
     char line[256], line2[64];   /* the last line a list was asked for */
     char *past[UI_PAST];      /* commands typed, oldest first */
     int npast;
+
+    char *setting[UI_SETTINGS]; /* of this run, for :set save */
+    int nsettings;
 
     struct ui_note note;
     char find[128];              /* last `/` */
@@ -227,9 +231,17 @@ void ui_open_history(struct ui *ui);
 void ui_open_sort(struct ui *ui);
 void ui_past_add(struct ui *ui, const char *line);
 
+/* --------------------------------------------------------------- copy.c */
+void ui_copy(struct ui *ui, bool row); /* the row, or the layer's name */
+
 /* ------------------------------------------------------------- config.c */
 /* Reads the person's settings; mistakes become warnings in the log. */
 void ui_config_load(struct ui *ui);
+/* Remembers a `set` or `bind` that was obeyed, for `:set save`, which writes
+ * them into that file: lines about something else, and comments, stay. */
+void ui_config_note(struct ui *ui, const char *fmt, ...) BD_PRINTF(2, 3);
+bool ui_config_save(struct ui *ui);
+void ui_config_done(struct ui *ui);
 
 /* --------------------------------------------------------------- faces */
 struct ui_signals { /* what main.c's handlers leave */

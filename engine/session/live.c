@@ -241,6 +241,21 @@ static void accept(struct bd_session *s, struct bd_done *d,
     }
 }
 
+/* Only what a person stopped arrives as cancelled.  A layer whose number is
+ * not coming is marked, or its ~ would promise one for ever. */
+static void stopped(struct bd_session *s, enum bd_live_kind kind, int layer)
+{
+    char shown[256];
+    if (kind == BD_LIVE_CHANNELS)
+        s->live[layer].chan_asked = 0;
+    if (kind != BD_LIVE_W && kind != BD_LIVE_A)
+        return;
+    s->live[layer].failed = true;
+    bd_text_show(shown, sizeof shown, s->m->layer[layer].name, 0);
+    bd_session_say(s, "error of '%s': stopped; the next edit of the layer "
+                      "asks again", shown);
+}
+
 static void receive(void *arg, struct bd_done *d)
 {
     struct bd_session *s = arg;
@@ -255,8 +270,8 @@ static void receive(void *arg, struct bd_done *d)
         accept(s, d, kind, layer);
     else if (d->status != BD_ECANCELLED)
         failed(s, d, kind, layer);
-    else if (kind == BD_LIVE_CHANNELS)
-        s->live[layer].chan_asked = 0;
+    else
+        stopped(s, kind, layer);
 }
 
 bool bd_session_collect(struct bd_session *s)
