@@ -92,13 +92,13 @@ static bd_status index_weights(struct plot *p, struct bd_err *err)
 }
 
 /* The grid of the first parameter set: all of it per tensor, channel 0
- * otherwise. */
+ * otherwise.  A channel of no bits or in float has none. */
 static bd_status fit_grid(struct plot *p, struct bd_err *err)
 {
     const struct bd_qparam *q;
     bd_status st;
 
-    if (p->cfg.bits == 32)
+    if (p->cfg.bits == 32 && !p->cfg.channel)
         return BD_OK;
     st = bd_calib_weights(&p->q, &p->w, &p->cfg, NULL, err);
     if (st == BD_OK)
@@ -106,6 +106,8 @@ static bd_status fit_grid(struct plot *p, struct bd_err *err)
     if (st != BD_OK)
         return st;
     q = &p->q.p[0];
+    if (q->bits == 0 || q->bits == 32)
+        return BD_OK;
     p->nlevels = q->q->levels(NULL, 0, q);
     p->levels = bd_alloc(p->nlevels, sizeof *p->levels);
     p->cuts = bd_alloc(p->nlevels, sizeof *p->cuts);
@@ -133,8 +135,9 @@ static void write_titles(struct plot *p)
                  shape, bd_index_count(p->index));
     else
         snprintf(p->subtitle, sizeof p->subtitle,
-                 "%s   %zu weights   %s   PSNR %.2f dB", shape,
-                 bd_index_count(p->index), cfg, p->e.psnr_db);
+                 "%s   %zu weights   %s   PSNR %.2f dB%s", shape,
+                 bd_index_count(p->index), cfg, p->e.psnr_db,
+                 p->q.n > 1 ? "   (grid of channel 0)" : "");
 }
 
 /* --------------------------------------------------------------- drawing */
@@ -182,6 +185,11 @@ static bd_status draw_grid(struct bd_canvas *canvas, struct plot *p,
         .nlevels = p->nlevels,
     };
 
+    if (p->nlevels == 0 && p->q.n > 1)
+        return bd_fail(err, BD_EINVALID,
+                       "layer '%s': channel 0, whose grid would be shown, has "
+                       "none",
+                       p->title);
     if (p->nlevels == 0)
         return bd_fail(err, BD_EINVALID,
                        "layer '%s' is float and has no grid; --weights "

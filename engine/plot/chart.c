@@ -86,7 +86,7 @@ struct plot_frame bd_plot_frame(struct bd_canvas *c,
         .x = 96 * u, .y = 92 * u, .size = 13 * u, .k = t->dim};
     bd_plot_text(c, &text, subtitle ? subtitle : "");
     return (struct plot_frame){
-        .box = {96 * u, 124 * u, (float)c->w - 44 * u, (float)c->h - 84 * u},
+        .box = {96 * u, 142 * u, (float)c->w - 44 * u, (float)c->h - 84 * u},
         .u = u,
     };
 }
@@ -135,4 +135,15 @@ void bd_plot_ticks(struct bd_canvas *c, const struct bd_plot_theme *t,
     /* Counted, so that no step too small to add can loop for ever. */
     for (int n = 0; n < 64 && k->first + n * k->step <= end; n++)
         tick_at(c, t, k, k->first + n * k->step);
+}
+
+void bd_plot_ylabel(struct bd_canvas *c, const struct bd_plot_theme *t,
+                    const struct plot_frame *f, const char *text)
+{
+    struct plot_text label = {.x = f->box.x0,
+                              .y = f->box.y0 - 14 * f->u,
+                              .size = 11 * f->u,
+                              .k = t->dim};
+
+    bd_plot_text(c, &label, text);
 }

@@ -162,6 +162,9 @@ bd_status bd_plot_histogram(struct bd_canvas *c, const struct bd_plot_hist *h,
     f = bd_plot_frame(c, t, h->title, h->subtitle);
     layout(&v, &f);
     axes(&v);
+    bd_plot_ylabel(c, t, &f,
+                   h->log_counts ? "weights per bar, log scale"
+                                 : "weights per bar");
     bars(&v);
     comb(&v);
     if (h->clip_hi > h->clip_lo) {

@@ -71,6 +71,9 @@ struct plot_ticks {
     double step, first;
     bool powers; /* labels are 10^v */
 };
+/* What the heights mean, above the axis where it is read first. */
+void bd_plot_ylabel(struct bd_canvas *c, const struct bd_plot_theme *t,
+                    const struct plot_frame *f, const char *text);
 void bd_plot_ticks(struct bd_canvas *c, const struct bd_plot_theme *t,
                    const struct plot_ticks *k);
 

@@ -130,6 +130,7 @@ bd_status bd_plot_staircase(struct bd_canvas *c, const struct bd_plot_grid *g,
     f = bd_plot_frame(c, t, g->title, g->subtitle);
     layout(&v, &f);
     axes(&v);
+    bd_plot_ylabel(c, t, &f, "value after quantization");
     diagonal(&v);
     stairs(&v);
     comb(&v);

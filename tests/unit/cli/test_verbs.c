@@ -258,6 +258,10 @@ static void export_warns(void **state)
 
 static void plot(void **state)
 {
+    static const char bits[] =
+        "{\"schema\": \"bitdial.config/1\", \"layers\": [{\"name\": \"fc1\", "
+        "\"weights\": {\"method\": \"uniform\", \"bits\": 4, \"grain\": "
+        "\"channel\", \"channel_bits\": [0, 4, 5, 32, 4, 4, 4, 4]}}]}";
     struct shot s;
     char *png;
 
@@ -273,6 +277,11 @@ static void plot(void **state)
     assert_int_equal((uint8_t)png[18] * 256 + (uint8_t)png[19], 300);
     bd_free(png);
     refused(&s, "plot m.onnx -o h.png", 1, "h.png");
+    /* A first channel without bits has no grid to draw. */
+    put("c.json", bits, sizeof bits - 1);
+    run_ok(&s, "plot m.onnx --config c.json -o c.png");
+    refused(&s, "plot m.onnx --config c.json --what grid -o d.png", 2,
+            "channel 0");
     shot_close(&s);
 }
 

@@ -173,7 +173,7 @@ static void staircase_passes_levels(void **state)
     for (int k = 0; k < 3; k++) {
         double centre = k == 1 ? 0.2 : levels[k] * 1.3;
         struct plot_axis ax = {-2, 2, 96, 1200 - 44 - 26};
-        struct plot_axis ay = {-2.16, 2.16, 800 - 84, 124};
+        struct plot_axis ay = {-2.16, 2.16, 800 - 84, 142};
         int px = (int)bd_plot_at(&ax, centre);
         int py = (int)bd_plot_at(&ay, levels[k]);
         bool hit = false;
