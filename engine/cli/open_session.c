@@ -31,12 +31,26 @@ static bd_status check_weights(const struct bd_model *m, struct bd_err *err)
     return BD_OK;
 }
 
+/* The interface opens a model whose sidecar is broken and says so in its log;
+ * a verb's one answer would silently be that of other defaults. */
+static bd_status check_sidecar(const char *model, struct bd_err *err)
+{
+    struct bd_arena arena = {0};
+    struct bd_sidecar side;
+    bd_status st = bd_sidecar_load(&side, &arena, model, err);
+
+    bd_arena_done(&arena);
+    return st;
+}
+
 bd_status bd_cli_session(struct bd_session **out, struct cli *c,
                          const struct bd_session_opts *o)
 {
     struct bd_session *s = NULL;
-    bd_status st = bd_session_open(&s, o, &c->err);
+    bd_status st = check_sidecar(o->model, &c->err);
 
+    if (st == BD_OK)
+        st = bd_session_open(&s, o, &c->err);
     if (st != BD_OK)
         return st;
     st = check_weights(bd_session_model(s), &c->err);

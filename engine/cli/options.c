@@ -202,8 +202,8 @@ static bd_status bad_value(struct cli *c, const struct cli_option *o,
 
     bd_text_show(show, sizeof show, value, 0);
     if (o->type == CLI_REAL)
-        return bd_fail(&c->err, BD_EINVALID, "%s '%s': a number is needed",
-                       o->name, show);
+        return bd_fail(&c->err, BD_EINVALID,
+                       "%s '%s': a number from 0 up is needed", o->name, show);
     if (o->max == INT64_MAX)
         return bd_fail(&c->err, BD_EINVALID,
                        "%s '%s': a whole number from %lld up is needed",
@@ -233,8 +233,9 @@ static bd_status store(struct cli *c, const struct cli_option *o,
         if (!bd_parse_int(field(c, o), value, o->min, o->max))
             return bad_value(c, o, value);
         return BD_OK;
-    case CLI_REAL:
-        if (!bd_parse_double(field(c, o), value))
+    case CLI_REAL: /* rates, shares and tolerances: none goes below 0 */
+        if (!bd_parse_double(field(c, o), value) ||
+            *(const double *)field(c, o) < 0.0)
             return bad_value(c, o, value);
         return BD_OK;
     case CLI_REPEAT:

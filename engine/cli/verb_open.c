@@ -68,6 +68,13 @@ static int run(struct cli *c)
         o->wanted = false;
         return bd_cli_fail(c);
     }
+    if (a->json && a->script) {
+        o->wanted = false;
+        bd_fail(&c->err, BD_EINVALID,
+                "--batch has no --json; :export and :save-screen write what a "
+                "script finds");
+        return bd_cli_fail(c);
+    }
     if (a->json) {
         o->wanted = false;
         o->session.no_state = true;

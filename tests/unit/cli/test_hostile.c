@@ -155,6 +155,34 @@ static void data_sets(void **state)
     shot_close(&s);
 }
 
+/* Broken defaults are refused, not replaced by others. */
+static void sidecars(void **state)
+{
+    static const char *const bad[] = {
+        "", "{", "[]", "<html>", "{\"schema\":\"bitdial.model/2\"}",
+        "{\"schema\":\"bitdial.model/1\",\"arch\":3}",
+        "{\"schema\":\"bitdial.model/1\",\"schema\":1}"};
+    static const char file[] = "m.bitdial.json";
+    struct shot s;
+
+    (void)state;
+    shot_open(&s);
+    put_data();
+    put_model("m.onnx", false);
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        put(file, bad[k], strlen(bad[k]));
+        refused(&s, "info m.onnx", 2, file);
+        refused(&s, "analyze m.onnx", 2, file);
+        refused(&s, "eval m.onnx --data x.npy", 2, file);
+        refused(&s, "export m.onnx -o c.json", 2, file);
+        refused(&s, "plot m.onnx -o c.png", 2, file);
+    }
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    refused(&s, "eval m.onnx --data x.npy", 2, file);
+    shot_close(&s);
+}
+
 static void configurations(void **state)
 {
     static const char *const bad[] = {
@@ -197,6 +225,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(models_without_permission),
         cmocka_unit_test(npz),
         cmocka_unit_test(data_sets),
+        cmocka_unit_test(sidecars),
         cmocka_unit_test(configurations),
     };
 

@@ -74,6 +74,8 @@ static void suggestions(void **state)
     refused(&s, "plot m.onnx --what histgram -o p.png", 2, "histogram");
     refused(&s, "wibblewobble", 2, "--help");
     refused(&s, "levels apot", 2, "METHOD:BITS");
+    assert_int_equal(run(&s, "open m.onnx --batch s.bd --json"), 2);
+    cJSON_Delete(document(&s, "bitdial.error/1"));
     refused(&s, "info m.onnx --arch ''", 2, "--arch '': NAME");
     refused(&s, "info m.onnx \"$(printf 'a\\033[31mb')\"", 2, "'a\\x1b[31mb'");
     shot_close(&s);
@@ -90,6 +92,7 @@ static void wrong_usage(void **state)
         "levels apot:4 --signed --unsigned",
         "levels uniform:0",
         "levels uniform:99",
+        "run m.onnx --inputs . --rtol -1",
         "analyze m.onnx --bits 0",
         "analyze m.onnx --bits 8-2",
         "analyze m.onnx --bits",
