@@ -80,10 +80,11 @@ static bd_status check_range(struct bd_session *s,
     if (o->skip < 0 || o->limit < 0 || o->calib_limit < 0)
         return bd_fail(err, BD_EINVALID,
                        "numbers of images cannot be below 0");
-    if (o->skip >= n)
-        return bd_fail(err, BD_EINVALID,
-                       "'%s' has %lld images; all would be skipped",
-                       bd_data_name(s->data), (long long)n);
+    if (o->skip >= n) {
+        bd_fail(err, BD_EINVALID, "%lld images; all would be skipped",
+                (long long)n);
+        return bd_err_file(err, bd_data_name(s->data));
+    }
     s->images = n - o->skip;
     if (o->limit > 0 && o->limit < s->images)
         s->images = o->limit;
@@ -113,11 +114,13 @@ static bd_status check_classes(const struct bd_session *s, struct bd_err *err)
                        "the network gives %lld number per image; accuracy "
                        "needs one per class", (long long)outputs);
     for (int64_t i = 0; classes > outputs && i < bd_data_count(s->data); i++)
-        if (bd_data_label(s->data, i) >= outputs)
-            return bd_fail(err, BD_EINVALID,
-                           "'%s' has class %d, the network only %lld classes",
-                           bd_data_name(s->data), bd_data_label(s->data, i),
-                           (long long)outputs);
+        if (bd_data_label(s->data, i) >= outputs) {
+            bd_fail(err, BD_EINVALID,
+                    "image %lld: class %d, the network has only %lld classes",
+                    (long long)i, bd_data_label(s->data, i),
+                    (long long)outputs);
+            return bd_err_file(err, bd_data_name(s->data));
+        }
     return BD_OK;
 }
 

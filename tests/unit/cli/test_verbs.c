@@ -172,6 +172,8 @@ static void eval(void **state)
                              "--require 1.5"),
                      1);
     refused(&s, "eval m.onnx", 2, "bitdial: ");
+    refused(&s, "eval m.onnx --data x.npy --preprocess mnist01 --skip 30", 2,
+            "bitdial: x.npy: 30 images");
     shot_close(&s);
 }
 
