@@ -173,6 +173,16 @@ static bool write_all(int fd, const char *p, size_t n)
     return true;
 }
 
+static bool sync_all(int fd)
+{
+    int rc;
+
+    do
+        rc = fsync(fd);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0;
+}
+
 static void split_folder(char *dir, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -209,7 +219,7 @@ static int open_temporary(char *tmp, const char *dir, const struct stat *old)
                   mode);
         if (fd >= 0 && old != NULL)
             (void)!fchmod(fd, mode); /* the umask may have cut it */
-        if (fd >= 0 || errno != EEXIST)
+        if (fd >= 0 || (errno != EEXIST && errno != EINTR))
             return fd;
     }
     return -1;
@@ -230,9 +240,10 @@ static bd_status replace_file(const char *path, const struct stat *old,
     fd = open_temporary(tmp, dir, old);
     if (fd < 0)
         return BD_EIO;
-    ok = write_all(fd, data, n) && fsync(fd) == 0;
+    ok = write_all(fd, data, n) && sync_all(fd);
     saved = errno;
-    if (close(fd) != 0 && ok) {
+    /* An interrupted close has closed; the bytes are on the disk by then. */
+    if (close(fd) != 0 && errno != EINTR && ok) {
         ok = false;
         saved = errno;
     }
