@@ -3,6 +3,7 @@
  * signal handler can reach nothing else. */
 #include <fcntl.h>
 #include <locale.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,8 @@ static const int polite[SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP,
                                     SIGCONT};
 static volatile sig_atomic_t signal_seen[SIGNALS];
 static int signal_pipe[2] = {-1, -1};
+static volatile sig_atomic_t file_was_cut;
+static pthread_t drawing_thread;
 static struct wg_restore crash_restore; /* what undoes the screen */
 static struct sigaction winch_before;   /* ncurses' own */
 
@@ -120,9 +123,20 @@ static void restore_terminal(void)
     wg_restore_now(&crash_restore);
 }
 
+/* A worker that finds its file cut short hands the signal to the thread that
+ * draws: whoever draws cannot draw over the restored screen meanwhile. */
 static void on_crash(int number, siginfo_t *info, void *context)
 {
     (void)context;
+    bool cut = number == SIGBUS && info->si_code == BUS_ADRERR;
+    if (cut && !pthread_equal(pthread_self(), drawing_thread)) {
+        file_was_cut = 1;
+        pthread_kill(drawing_thread, SIGBUS);
+        for (;;)
+            pause();
+    }
+    if (file_was_cut && number == SIGBUS)
+        info->si_code = BUS_ADRERR; /* handed over by a worker */
     end_cut_short(number, info, restore_terminal);
     restore_terminal();
     signal(number, SIG_DFL);
@@ -164,10 +178,11 @@ static void watch_crashes(const struct wg_term *term, void *stack,
                                 SIGQUIT};
     stack_t alt = {.ss_sp = stack, .ss_size = size};
     wg_term_restore(term, &crash_restore);
+    drawing_thread = pthread_self();
     sigaltstack(&alt, NULL);
     struct sigaction sa = {
         .sa_sigaction = on_crash,
-        .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
+        .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigemptyset(&sa.sa_mask);
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
         sigaction(fatal[i], &sa, NULL);
