@@ -53,6 +53,34 @@ static bd_status scan_string(struct scan *c)
     return bad(c, "a string does not end");
 }
 
+/* The grammar of JSON: no plus, no leading zeros, digits on both sides of
+ * the point.  strtod, which cJSON uses, is more generous. */
+static bool is_json_number(const char *s)
+{
+    size_t whole, digits;
+
+    s += *s == '-';
+    whole = strspn(s, "0123456789");
+    if (whole == 0 || (whole > 1 && *s == '0'))
+        return false;
+    s += whole;
+    if (*s == '.') {
+        digits = strspn(++s, "0123456789");
+        if (digits == 0)
+            return false;
+        s += digits;
+    }
+    if (*s == 'e' || *s == 'E') {
+        s++;
+        s += *s == '+' || *s == '-';
+        digits = strspn(s, "0123456789");
+        if (digits == 0)
+            return false;
+        s += digits;
+    }
+    return *s == '\0';
+}
+
 static bd_status scan_number(struct scan *c)
 {
     char buf[64];
@@ -66,7 +94,7 @@ static bd_status scan_number(struct scan *c)
         n++;
     }
     buf[n] = '\0';
-    if (!bd_parse_double(&v, buf))
+    if (!is_json_number(buf) || !bd_parse_double(&v, buf))
         return bad(c, "a number out of range or malformed");
     c->at += n;
     return BD_OK;
