@@ -325,8 +325,8 @@ static int run(struct cli *c)
 const struct cli_verb bd_verb_train = {
     .name = "train",
     .summary = "Trains a float network; writes ONNX and its sidecar.",
-    .example = "bitdial train resnet20 --data synth:glyphs --epochs 3 "
-               "--lr 0.02 --batch 32 -o glyphs.onnx",
+    .example = "bitdial train resnet20 --data synth:glyphs -e 3 --lr 0.02 "
+               "-b 32 -o glyphs.onnx",
     .usage = "train ARCH|MODEL [--data SPEC] [-o FILE] [OPTIONS]",
     .options = options,
     .min_files = 1,
