@@ -5,6 +5,8 @@
  * as one of the terminal's own 16, since those follow the user's palette and
  * nothing can be computed there.  -1 keeps what the terminal has; its
  * background is kept everywhere but under surfaces (active tab, cursor row).
+ * A surface brings a colour for text with it: the terminal's own may be as
+ * light or as dark as the surface is.
  *
  * Few colours with a meaning each: blue leads (bars, keys, the cursor), amber
  * is the grid and what the user touched, coral is trouble.  Red never stands
@@ -50,7 +52,7 @@ static const struct style dark[NROLES] = {
     [WG_TAB] = {0xa3abb8, -1, -1, -1, 0, 0},
     [WG_TAB_ACTIVE] = {0xeef2f8, 0x1f5a86, 15, 4, B, 0},
     [WG_HEADING] = {0x8fa6c6, -1, 6, -1, 0, 0},
-    [WG_CURSOR] = {-1, 0x2b3547, -1, 8, 0, 0},
+    [WG_CURSOR] = {0xf1f4f9, 0x2b3547, 15, 8, 0, 0},
     [WG_MARK] = {0xe8b55f, -1, 3, -1, B, 0},
     [WG_GOOD] = {0x6fc3b2, -1, 6, -1, 0, 0},
     [WG_WARN] = {0xe8b55f, -1, 3, -1, 0, 0},
@@ -80,7 +82,7 @@ static const struct style light[NROLES] = {
     [WG_TAB] = {0x565d69, -1, -1, -1, 0, 0},
     [WG_TAB_ACTIVE] = {0x10233f, 0xbcd2f2, 15, 4, B, 0},
     [WG_HEADING] = {0x3f5f8a, -1, 4, -1, 0, 0},
-    [WG_CURSOR] = {-1, 0xdde7f5, -1, 7, 0, 0},
+    [WG_CURSOR] = {0x1b2230, 0xdde7f5, 0, 7, 0, 0},
     [WG_MARK] = {0x9a5b00, -1, 5, -1, B, 0},
     [WG_GOOD] = {0x007a6c, -1, 6, -1, 0, 0},
     [WG_WARN] = {0x9a5b00, -1, 5, -1, 0, 0},
@@ -345,10 +347,25 @@ static int ink_on(const struct wg_theme *th, enum wg_colors colors,
                                               : 15);
 }
 
+/* On a surface nothing is left to the terminal: text without a colour of its
+ * own, or with the surface's, takes the colour the surface brings.  Bars are
+ * filled with their own colour and stay so. */
+static void ink_surface(struct wg_look *look, int own, bool bar)
+{
+    if (look->bg >= 0 && !bar && (look->fg < 0 || look->fg == look->bg)) {
+        look->fg = own;
+    }
+}
+
 /* Eight colours have no bright half: bright text is bold, grey text dim, and
- * a grey ground becomes reverse. */
+ * a grey ground becomes reverse, under which both colours stay the terminal's
+ * own so that they differ. */
 static void narrow_to_8(struct wg_look *look)
 {
+    if (look->bg == 8) {
+        look->fg = look->bg = -1;
+        look->attr |= WG_A_REV;
+    }
     if (look->fg == 8) {
         look->fg = -1;
         look->attr |= WG_A_DIM;
@@ -356,10 +373,7 @@ static void narrow_to_8(struct wg_look *look)
         look->fg -= 8;
         look->attr |= WG_A_BOLD;
     }
-    if (look->bg == 8) {
-        look->bg = -1;
-        look->attr |= WG_A_REV;
-    } else if (look->bg > 8) {
+    if (look->bg > 8) {
         look->bg -= 8;
     }
 }
@@ -387,8 +401,12 @@ struct wg_look wg_theme_look(const struct wg_theme *th, enum wg_colors colors,
     if (is_scale(cell->bg)) {
         look.bg = scale_color(th, colors, cell->bg);
     }
+    int own = tier_color(colors, b->fg, b->fg16);
+    bool bar = cell->fg == cell->bg || is_scale(cell->bg);
+    ink_surface(&look, own, bar);
     if (colors == WG_COLORS_8) {
         narrow_to_8(&look);
+        ink_surface(&look, own & 7, bar);
     }
     return look;
 }

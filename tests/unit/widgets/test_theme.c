@@ -111,6 +111,46 @@ static void text_is_legible(void **state)
     }
 }
 
+/* Whatever the terminal's own colours are: text on a surface has a colour,
+ * and another one than the surface; words on it can be read. */
+static void surfaces_bring_their_ink(void **state)
+{
+    static const uint8_t surface[] = {WG_CURSOR, WG_TAB_ACTIVE};
+
+    (void)state;
+    for (int i = 0; i < 4 * 5 * 2 * (WG_SPARK + 1); i++) {
+        const char *name = wg_theme_names[i % 4];
+        enum wg_colors tier = tiers[i / 4 % 5];
+        struct wg_cell cell = {'x', 0, (uint8_t)(i / 40), surface[i / 20 % 2]};
+        struct wg_look look =
+            wg_theme_look(wg_theme_find(name), tier, &cell);
+        /* without a ground of its own the surface is reverse video */
+        assert_true(look.bg >= 0 || look.attr & WG_A_REV);
+        if (look.bg >= 0 && (look.fg < 0 || look.fg == look.bg)) {
+            fail_msg("%s, tier %d: role %d on %d is %d on %d", name, (int)tier,
+                     cell.fg, cell.bg, look.fg, look.bg);
+        }
+        bool words = cell.fg == WG_TEXT || cell.fg == WG_NUMBER ||
+                     cell.fg == WG_TITLE || cell.fg == cell.bg;
+        if (tier == WG_COLORS_TRUE && look.bg >= 0 && words) {
+            assert_true(contrast(look.fg, look.bg) >= 4.5);
+        }
+    }
+}
+
+/* The same, role by role: what has a ground of its own names a colour for
+ * text on it (in bars the two are one). */
+static void grounds_name_a_foreground(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4 * 5 * (WG_SPARK + 1); i++) {
+        struct wg_cell cell = {'x', 0, (uint8_t)(i / 20), (uint8_t)(i / 20)};
+        struct wg_look look = wg_theme_look(
+            wg_theme_find(wg_theme_names[i % 4]), tiers[i / 4 % 5], &cell);
+        assert_true(look.bg < 0 || look.fg >= 0);
+    }
+}
+
 /* Lightness in OKLab. */
 static double lightness(int rgb)
 {
@@ -179,6 +219,8 @@ int main(void)
         cmocka_unit_test(grounds_are_kept),
         cmocka_unit_test(mono_tells_what_matters),
         cmocka_unit_test(text_is_legible),
+        cmocka_unit_test(surfaces_bring_their_ink),
+        cmocka_unit_test(grounds_name_a_foreground),
         cmocka_unit_test(scales_run_evenly),
         cmocka_unit_test(letters_on_a_scale_are_legible),
         cmocka_unit_test(nearest_fixed_colours),
