@@ -11,7 +11,8 @@
 
 enum { WIDE_W = 118, WIDE_H = 30, HUGE_W = 190, HUGE_H = 50, LOG_H = 6,
        DETAIL_H = 27, STRIPS_H = 5, TABLE_H = 14, NOISE_W = 5,
-       SPARK_SMALL = 8, SPARK_WIDE = 20 };
+       SPARK_SMALL = 8, SPARK_WIDE = 20, NAME_W = 16, NAME_MAX = 28,
+       LIST_W = 66, LIST_HUGE = 104, PANE_W = 46 };
 
 enum column { C_MARK, C_NAME, C_OP, C_SHAPE, C_W, C_A, C_METHOD, C_PSNR,
               C_KB, C_NOISE, C_SPARK, C_COLUMNS };
@@ -19,7 +20,7 @@ enum column { C_MARK, C_NAME, C_OP, C_SHAPE, C_W, C_A, C_METHOD, C_PSNR,
 /* Columns leave in the order of `leave`; the name never does. */
 static const struct wg_column columns[C_COLUMNS] = {
     [C_MARK] = {"", 2, 2, 0, false, false},
-    [C_NAME] = {"layer", 16, 28, 0, false, true},
+    [C_NAME] = {"layer", NAME_W, NAME_MAX, 0, false, true},
     [C_OP] = {"op", 4, 6, 1, false, false},
     [C_SHAPE] = {"shape", 12, 13, 2, false, false},
     [C_W] = {"W", 3, 3, 0, true, false},
@@ -45,14 +46,38 @@ struct panes {
     struct wg_rect list, detail, log; /* w or h 0: not there */
 };
 
-/* Rectangles from the size, the person's split and zoom; nothing else. */
+/* Cells the longest name asks for, within reason. */
+static int name_width(const struct ui *ui)
+{
+    const struct bd_model *m = bd_session_model(ui->s);
+    int most = NAME_W;
+    for (size_t i = 0; i < m->nlayers && most < NAME_MAX; i++) {
+        char name[96];
+        int w = wg_width(bd_text_show(name, sizeof name, m->layer[i].name, 60));
+        most = w > most ? w : most;
+    }
+    return most < NAME_MAX ? most : NAME_MAX;
+}
+
+/* The list gets what its columns need before the pane beside it grows: a
+ * name cut in the middle may be any of three layers. */
+static int list_width(const struct ui *ui, int w)
+{
+    if (ui->split.list_w)
+        return ui->split.list_w;
+    if (w >= HUGE_W)
+        return LIST_HUGE;
+    int list = LIST_W + name_width(ui) - NAME_W;
+    return list > w - PANE_W - 2 ? w - PANE_W - 2 : list;
+}
+
+/* Rectangles from the size, the names, the person's split and zoom. */
 static struct panes panes_of(const struct ui *ui, struct wg_rect b)
 {
     struct panes p = {.list = b};
     if (b.w < WIDE_W || b.h < WIDE_H || ui->split.zoomed)
         return p;
-    int list = ui->split.list_w ? ui->split.list_w
-                                : b.w >= HUGE_W ? 104 : 66;
+    int list = list_width(ui, b.w);
     if (list > b.w - 40)
         list = b.w - 40;
     if (list < 40)
@@ -231,6 +256,12 @@ static struct wg_table table_of(struct ui *ui, int width)
     st->spark_w = width >= 96 ? SPARK_WIDE : SPARK_SMALL;
     memcpy(st->col, columns, sizeof columns);
     st->col[C_SPARK].min = st->col[C_SPARK].want = st->spark_w + 1;
+    if (width < ui->frame.body.w) { /* op and shape stand in the pane */
+        int name = name_width(ui), most = width - 40 + NAME_W;
+        st->col[C_NAME].min = name < most ? name : most;
+        if (st->col[C_NAME].min < NAME_W)
+            st->col[C_NAME].min = NAME_W;
+    }
     return (struct wg_table){
         .col = st->col, .ncol = C_COLUMNS, .nrow = ui->list.n,
         .top = ui->list.top, .cursor = ui->list.at,

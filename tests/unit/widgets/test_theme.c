@@ -122,8 +122,7 @@ static void surfaces_bring_their_ink(void **state)
         const char *name = wg_theme_names[i % 4];
         enum wg_colors tier = tiers[i / 4 % 5];
         struct wg_cell cell = {'x', 0, (uint8_t)(i / 40), surface[i / 20 % 2]};
-        struct wg_look look =
-            wg_theme_look(wg_theme_find(name), tier, &cell);
+        struct wg_look look = wg_theme_look(wg_theme_find(name), tier, &cell);
         /* without a ground of its own the surface is reverse video */
         assert_true(look.bg >= 0 || look.attr & WG_A_REV);
         if (look.bg >= 0 && (look.fg < 0 || look.fg == look.bg)) {
