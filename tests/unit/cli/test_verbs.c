@@ -202,7 +202,6 @@ static void export_config(void **state)
     bd_free(s.out);
     s.out = slurp("c.json");
     assert_string_not_equal(s.out, first);
-    bd_free(first);
     /* The # hides the redirections that usually end the line. */
     run_ok(&s, "export m.onnx -c - <d.json >.out 2>.err #");
     bd_free(first);
