@@ -3,6 +3,7 @@
 #include "config/config.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* An object on one line. */
@@ -31,19 +32,15 @@ static void put_clip(struct bd_json *j, const struct bd_tensorcfg *t,
                      struct values v)
 {
     char rule[64];
-    struct bd_str s = {0};
     flat_obj(j, "clip");
-    if (t->clip == BD_CLIP_PERCENTILE) {
-        /* The number belongs to the rule's name, as on the command line. */
-        bd_str_puts(&s, bd_clip_names[BD_CLIP_PERCENTILE]);
-        if (t->clip_value > 0) /* 0 = the rule's own default */
-            bd_str_printf(&s, "%.9g", (double)t->clip_value);
-        bd_json_str(j, "rule", s.s ? s.s : "percentile");
-        bd_str_done(&s);
-    } else {
-        bd_text_show(rule, sizeof rule, bd_clip_names[t->clip], 0);
-        bd_json_str(j, "rule", rule);
-    }
+    /* The number belongs to the rule's name, as on the command line; 0 = the
+     * rule's own default. */
+    if (t->clip == BD_CLIP_PERCENTILE && t->clip_value > 0)
+        snprintf(rule, sizeof rule, "%s%.9g", bd_clip_names[t->clip],
+                 (double)t->clip_value);
+    else
+        snprintf(rule, sizeof rule, "%s", bd_clip_names[t->clip]);
+    bd_json_str(j, "rule", rule);
     if (t->clip == BD_CLIP_MANUAL) {
         bd_json_f32(j, "value", t->clip_value);
     } else if (all_finite(v)) {
@@ -62,11 +59,10 @@ static void put_clip(struct bd_json *j, const struct bd_tensorcfg *t,
 /* "tensor", "channel", "group128"; widths per channel follow their grain. */
 static void put_grain(struct bd_json *j, const struct bd_tensorcfg *t)
 {
-    struct bd_str s = {0};
+    char group[32];
     if (t->grain == BD_GRAIN_GROUP) {
-        bd_str_printf(&s, "group%d", t->group);
-        bd_json_str(j, "grain", s.s ? s.s : "group128");
-        bd_str_done(&s);
+        snprintf(group, sizeof group, "group%d", t->group);
+        bd_json_str(j, "grain", group);
     } else {
         bd_json_str(j, "grain", bd_grain_names[t->grain]);
     }
@@ -150,14 +146,14 @@ static const char *last_part(const char *path)
 static void put_model(struct bd_json *j, const struct bd_model *m,
                       const char *file)
 {
-    struct bd_str s = {0};
+    char digest[32];
+    snprintf(digest, sizeof digest, "xxh3:%016llx",
+             (unsigned long long)m->digest);
     flat_obj(j, "model");
     bd_json_str(j, "file", file ? file : last_part(m->path));
-    bd_str_printf(&s, "xxh3:%016llx", (unsigned long long)m->digest);
-    bd_json_str(j, "digest", s.s ? s.s : "");
+    bd_json_str(j, "digest", digest);
     bd_json_int(j, "layers", (int64_t)m->nlayers);
     bd_json_obj_end(j);
-    bd_str_done(&s);
 }
 
 /* What is not known is left out, never written as null or -1. */
