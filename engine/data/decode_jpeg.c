@@ -17,6 +17,7 @@ struct jpeg_job {
     jmp_buf back;
     char why[JMSG_LENGTH_MAX];
     uint8_t *pixels; /* [h][w][3] */
+    bool starved; /* by us, not by the file: the picture may be whole */
 };
 
 bool bd_jpeg_is(const struct bd_file *f)
@@ -80,7 +81,8 @@ static void read_pixels(j_decompress_ptr c, struct jpeg_job *j)
     size_t line = (size_t)c->image_width * 3;
 
     j->pixels = bd_alloc((size_t)c->image_height, line);
-    if (!j->pixels)
+    j->starved = !j->pixels;
+    if (j->starved)
         give_up(c, "out of memory");
     jpeg_start_decompress(c);
     while (c->output_scanline < c->output_height) {
@@ -96,7 +98,7 @@ static bd_status decode(struct jpeg_job *j, j_decompress_ptr c,
                         const struct bd_file *f)
 {
     if (setjmp(j->back) != 0)
-        return BD_EFORMAT;
+        return j->starved ? BD_ENOMEM : BD_EFORMAT;
     jpeg_create_decompress(c);
     c->progress = &j->progress;
     read_header(c, f);

@@ -14,6 +14,7 @@ enum { CHUNK_CACHE = 64, CHUNK_BYTES = 8 << 20 };
 struct png_job {
     struct bd_reader in;
     char why[96];
+    bool starved; /* by us, not by the file: the picture may be whole */
     jmp_buf back;
     uint8_t *pixels; /* [h][w][3] */
     png_bytep *row;
@@ -78,7 +79,8 @@ static void read_pixels(png_structp png, struct png_job *j)
 {
     j->pixels = bd_alloc((size_t)j->w * j->h, 3);
     j->row = bd_alloc(j->h, sizeof *j->row);
-    if (!j->pixels || !j->row)
+    j->starved = !j->pixels || !j->row;
+    if (j->starved)
         png_error(png, "out of memory");
     for (uint32_t y = 0; y < j->h; y++)
         j->row[y] = j->pixels + (size_t)y * j->w * 3;
@@ -90,7 +92,7 @@ static void read_pixels(png_structp png, struct png_job *j)
 static bd_status decode(struct png_job *j, png_structp png, png_infop info)
 {
     if (setjmp(j->back) != 0)
-        return BD_EFORMAT;
+        return j->starved ? BD_ENOMEM : BD_EFORMAT;
     read_header(png, info, j);
     read_pixels(png, j);
     return BD_OK;
