@@ -148,3 +148,75 @@ bd_status bd_edit_commit(struct bd_session *s, struct bd_step *step,
     apply(s, in, true);
     return BD_OK;
 }
+
+/* --------------------------------------------------------------- resuming */
+
+/* A step from one configuration to another; of layers that differ. */
+static bd_status between(struct bd_step *step, const struct bd_bitcfg *from,
+                         const struct bd_bitcfg *to, struct bd_err *err)
+{
+    *step = (struct bd_step){0};
+    step->change = bd_calloc(from->n ? from->n : 1, sizeof *step->change);
+    if (!step->change)
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    for (size_t i = 0; i < from->n; i++) {
+        struct bd_change *c = &step->change[step->n];
+        if (bd_layercfg_same(&from->layer[i], &to->layer[i]))
+            continue;
+        c->layer = (int)i;
+        bd_layercfg_copy(&c->before, &from->layer[i]);
+        bd_layercfg_copy(&c->after, &to->layer[i]);
+        step->n++;
+    }
+    return BD_OK;
+}
+
+/* `saved` with every step in force taken back. */
+static bd_status beginning(struct bd_bitcfg *out,
+                           const struct bd_bitcfg *saved,
+                           const struct bd_history *steps)
+{
+    bd_status st = bd_bitcfg_copy(out, saved);
+    for (size_t i = steps->now; st == BD_OK && i-- > 0;)
+        for (size_t k = 0; k < steps->step[i].n; k++) {
+            const struct bd_change *c = &steps->step[i].change[k];
+            bd_layercfg_done(&out->layer[c->layer]);
+            bd_layercfg_copy(&out->layer[c->layer], &c->before);
+        }
+    return st;
+}
+
+/* All that can fail comes first; then the lists join and one step leads from
+ * the present to the saved configuration without being listed itself. */
+bd_status bd_history_resume(struct bd_session *s,
+                            const struct bd_bitcfg *saved,
+                            struct bd_history *steps, struct bd_err *err)
+{
+    struct bd_bitcfg start = {0};
+    struct bd_step first = {0}, whole = {0};
+    struct bd_history *h = &s->history;
+    bd_status st = beginning(&start, saved, steps);
+    if (st == BD_OK)
+        st = between(&first, &s->cfg, &start, err);
+    if (st == BD_OK)
+        st = between(&whole, &s->cfg, saved, err);
+    if (st == BD_OK &&
+        !bd_grow((void **)&h->step, &h->cap, h->now + steps->n + 1,
+                 sizeof *h->step))
+        st = bd_fail(err, BD_ENOMEM, "out of memory for the undo list");
+    if (st == BD_OK) {
+        memcpy(first.what, "earlier session", sizeof "earlier session");
+        if (first.n > 0)
+            bd_history_push(h, &first);
+        size_t undone = steps->n - steps->now;
+        for (size_t i = 0; i < steps->n; i++)
+            bd_history_push(h, &steps->step[i]);
+        steps->n = steps->now = 0;
+        h->now = h->n > undone ? h->n - undone : 0;
+        apply(s, &whole, true);
+    }
+    bd_step_done(&first);
+    bd_step_done(&whole);
+    bd_bitcfg_done(&start);
+    return st;
+}

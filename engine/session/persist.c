@@ -1,5 +1,6 @@
 /* What outlives the program: the session's own file, written a second after
- * the last edit and at the end.  It is a bitdial.config/1 (write.c makes it);
+ * the last edit and at the end.  It is a bitdial.config/1 (write.c makes it)
+ * with the undo list as its last key (steps.c);
  * writing goes through bd_save, so an old file stays whole whatever happens.
  *
  * One program per model owns the session file, by a lock beside it; a second
@@ -48,11 +49,26 @@ static void look_for_saved(struct bd_session *s)
     if (stat(s->state, &st) != 0 ||
         bd_file_read(&text, &n, s->state, MAX_STATE, &err) != BD_OK)
         return;
-    if (bd_config_read_full(&s->saved, s->m, (struct bd_text){text, n}, &warn,
-                            &err) == BD_OK)
+    size_t at = bd_steps_find(text, n);
+    struct bd_str plain = {0}; /* the document without the undo list */
+    bd_str_put(&plain, text, at);
+    if (at < n)
+        bd_str_puts(&plain, "\n}\n");
+    if (plain.failed ||
+        bd_config_read_full(&s->saved, s->m,
+                            (struct bd_text){plain.s, plain.n}, &warn,
+                            &err) != BD_OK) {
+        bd_session_say(s, "the saved session is not usable: %s",
+                       plain.failed ? "out of memory" : err.msg);
+    } else {
         s->saved_at = (int64_t)st.st_mtime;
-    else
-        bd_session_say(s, "the saved session is not usable: %s", err.msg);
+        if (at < n && bd_steps_read(&s->saved_steps, s->m, &s->saved.cfg,
+                                    (struct bd_text){text + at, n - at},
+                                    &err) != BD_OK)
+            bd_session_say(s, "the saved session's undo list is not usable "
+                              "and left out: %s", err.msg);
+    }
+    bd_str_done(&plain);
     bd_free(text);
     bd_str_done(&warn);
 }
@@ -112,13 +128,21 @@ static int64_t edits_of(const struct bd_session *s)
     return s->edits_before + (int64_t)s->history.now;
 }
 
+static bd_status session_text(struct bd_str *out, const struct bd_session *s)
+{
+    bd_status st = bd_document_plain(out, s, edits_of(s), NULL);
+    if (st == BD_OK)
+        bd_steps_write(out, s);
+    return st;
+}
+
 static void save_soon(struct bd_session *s)
 {
     struct save_order *o = bd_calloc(1, sizeof *o);
     if (!o)
         return;
     memcpy(o->path, s->state, sizeof o->path);
-    if (bd_document_plain(&o->text, s, edits_of(s), NULL) != BD_OK) {
+    if (session_text(&o->text, s) != BD_OK) {
         save_free(o);
         return;
     }
@@ -146,12 +170,13 @@ void bd_persist_close(struct bd_session *s)
 {
     struct bd_str text = {0};
     if (s->state[0] && (s->dirty || s->saving) &&
-        bd_document_plain(&text, s, edits_of(s), NULL) == BD_OK)
+        session_text(&text, s) == BD_OK)
         bd_save(s->state, text.s, text.n, true, NULL);
     bd_str_done(&text);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     bd_config_full_done(&s->saved);
+    bd_history_done(&s->saved_steps);
 }
 
 /* ------------------------------------------------------------------ resume */
@@ -173,9 +198,17 @@ bd_status bd_session_resume(struct bd_session *s, struct bd_err *err)
 {
     if (s->saved.cfg.n == 0)
         return bd_fail(err, BD_EINVALID, "no earlier session of this model");
-    bd_status st = bd_session_set_all(s, &s->saved.cfg, "earlier session",
-                                      err);
-    if (st == BD_OK)
-        s->edits_before = s->saved.edits;
+    bd_status st = bd_config_check(&s->saved.cfg, s->m, err);
+    if (st == BD_OK && s->saved_steps.n > 0) {
+        st = bd_history_resume(s, &s->saved.cfg, &s->saved_steps, err);
+        if (st == BD_OK) /* the list is among the edits now */
+            s->edits_before = s->saved.edits - (int64_t)s->history.now;
+    } else if (st == BD_OK) {
+        st = bd_session_set_all(s, &s->saved.cfg, "earlier session", err);
+        if (st == BD_OK)
+            s->edits_before = s->saved.edits;
+    }
+    if (s->edits_before < 0)
+        s->edits_before = 0;
     return st;
 }

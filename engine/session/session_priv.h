@@ -11,6 +11,7 @@
  *   edit.c     the verbs that change the configuration
  *   history.c  undo
  *   persist.c  autosave, resume
+ *   steps.c    the undo list in the session file
  *   write.c    export and pictures, on a lane; plot.c: what a picture shows
  *   log.c      the log
  *
@@ -260,6 +261,7 @@ struct bd_session {
     } news; /* of the newest one reported */
     int64_t edited_ns;
     struct bd_config_full saved; /* of an earlier run; cfg.n 0 = none */
+    struct bd_history saved_steps; /* its undo list, empty = none */
     int64_t saved_at;            /* seconds since 1970 */
     int64_t edits_before;
 };
@@ -276,6 +278,21 @@ void bd_live_channels(struct bd_session *s, int layer);
 void bd_persist_open(struct bd_session *s);
 void bd_persist_edited(struct bd_session *s);
 void bd_persist_close(struct bd_session *s);
+
+/* history.c: `saved` in force with its undo list, which moves in; what is
+ * there now becomes the step before it. */
+bd_status bd_history_resume(struct bd_session *s,
+                            const struct bd_bitcfg *saved,
+                            struct bd_history *steps, struct bd_err *err);
+
+/* steps.c.  Adds the undo list to the text of a session file; where it
+ * begins in one, n = there is none; reads it from there, with the
+ * configuration it came with.  A failed read leaves *out empty. */
+void bd_steps_write(struct bd_str *doc, const struct bd_session *s);
+size_t bd_steps_find(const char *text, size_t n);
+bd_status bd_steps_read(struct bd_history *out, const struct bd_model *m,
+                        const struct bd_bitcfg *saved, struct bd_text text,
+                        struct bd_err *err);
 
 /* write.c: the document without clips measured here; and the outcome of a
  * lane's writing. */

@@ -32,9 +32,165 @@ static void closing_saves_and_resuming_restores(void **state)
     assert_int_equal(bd_session_resume(s, NULL), BD_OK);
     assert_true(bd_bitcfg_same(&mine, bd_session_cfg(s)));
     assert_false(bd_session_resumable(s, NULL, NULL));
-    assert_true(bd_session_undo(s)); /* resuming is a step like others */
+    for (int i = 0; i < 3; i++) /* what was done before is undone now */
+        assert_true(bd_session_undo(s));
+    assert_false(bd_session_undo(s));
     assert_int_equal(bd_session_cfg(s)->layer[0].w.bits, 32);
     bd_session_close(s);
+    bd_bitcfg_done(&mine);
+}
+
+static void state_path(char *out, size_t cap, const struct bed *b,
+                       const struct bd_session *s)
+{
+    snprintf(out, cap, "%s/bitdial/sessions/%016llx.json", b->dir,
+             (unsigned long long)bd_session_model(s)->digest);
+}
+
+/* Edits of every kind, the last two taken back. */
+static void turn_much(struct bd_session *s)
+{
+    struct bd_sel all = {every, 3};
+    struct bd_clip_choice clip = {BD_CLIP_MANUAL, 0.1f};
+    struct bd_grain_choice grain = {BD_GRAIN_GROUP, 8};
+    bd_session_set_bits(s, all, BD_PART_W, 5, NULL);
+    bd_session_set_method(s, one(every + 2), BD_PART_W,
+                          bd_quantizer_find("apot"), NULL);
+    bd_session_set_channel(s, 1, 3, 7, NULL);
+    bd_session_set_channel(s, 1, 4, 0, NULL);
+    bd_session_set_clip(s, one(every), BD_PART_W, clip, NULL);
+    bd_session_set_bits(s, all, BD_PART_A, 8, NULL);
+    bd_session_set_lock(s, one(every), true);
+    bd_session_set_grain(s, one(every + 2), BD_PART_W, grain, NULL);
+    assert_true(bd_session_undo(s) && bd_session_undo(s));
+}
+
+static void undo_outlives_the_program(void **state)
+{
+    struct bd_session_opts o = kept(*state);
+    struct bd_bitcfg at[9]; /* after so many steps */
+    char name[9][112];
+    size_t now, n;
+    struct bd_session *s = open_session(&o);
+    turn_much(s);
+    n = bd_session_history(s, &now);
+    assert_int_equal(n, 8);
+    assert_int_equal(now, 6);
+    bd_session_close(s);
+    /* Twice: what was resumed is saved again. */
+    for (int round = 0; round < 2; round++) {
+        s = open_session(&o);
+        assert_int_equal(bd_session_resume(s, NULL), BD_OK);
+        assert_int_equal(bd_session_history(s, &now), 8);
+        assert_int_equal(now, 6);
+        while (bd_session_redo(s))
+            ;
+        for (int i = 8; i >= 0; i--) {
+            if (round == 0) {
+                bd_bitcfg_copy(&at[i], bd_session_cfg(s));
+                strcpy(name[i], bd_session_history_at(s, (size_t)i));
+            }
+            assert_true(bd_bitcfg_same(&at[i], bd_session_cfg(s)));
+            assert_string_equal(name[i],
+                                bd_session_history_at(s, (size_t)i));
+            assert_true(bd_session_undo(s) == (i > 0));
+        }
+        for (int i = 0; i < 6; i++)
+            assert_true(bd_session_redo(s));
+        bd_session_close(s);
+    }
+    s = open_session(&o); /* never turned: where it all began */
+    assert_true(bd_bitcfg_same(&at[0], bd_session_cfg(s)));
+    assert_int_equal(at[8].layer[2].w.group, 8);
+    assert_int_equal(at[4].layer[1].w.channel->bits[4], 0);
+    bd_session_close(s);
+    for (int i = 0; i < 9; i++)
+        bd_bitcfg_done(&at[i]);
+}
+
+/* Another start, with --weights: that one is kept as the first step. */
+static void resuming_from_another_start(void **state)
+{
+    struct bd_session_opts o = kept(*state);
+    size_t now;
+    struct bd_session *s = open_session(&o);
+    turn_much(s);
+    bd_session_close(s);
+    o.weights = "uniform:3";
+    s = open_session(&o);
+    assert_int_equal(bd_session_resume(s, NULL), BD_OK);
+    assert_int_equal(bd_session_history(s, &now), 9);
+    assert_int_equal(now, 7);
+    assert_string_equal(bd_session_history_at(s, 0), "earlier session");
+    while (bd_session_undo(s))
+        ;
+    assert_int_equal(bd_session_cfg(s)->layer[1].w.bits, 3);
+    bd_session_close(s);
+}
+
+/* The session with another history: its configuration is good all the
+ * same, and the log says what was left out. */
+static void survives(const struct bd_session_opts *o, const char *path,
+                     const char *text, const struct bd_bitcfg *mine)
+{
+    size_t now;
+    put_file(path, text, strlen(text));
+    struct bd_session *s = open_session(o);
+    if (!log_has(s, "undo list"))
+        fail_msg("taken: %s", strstr(text, "\"history\""));
+    assert_int_equal(bd_session_resume(s, NULL), BD_OK);
+    assert_true(bd_bitcfg_same(mine, bd_session_cfg(s)));
+    assert_int_equal(bd_session_history(s, &now), 1);
+    assert_true(bd_session_undo(s));
+    bd_session_close(s);
+}
+
+static void a_hostile_history(void **state)
+{
+    static const char *const swap[][2] = {
+        {"\"now\":6", "\"now\":7"},       {"\"now\":6", "\"now\":-1"},
+        {"\"now\":6", "\"now\":99"},      {"\"now\":6", "\"now\":1.5"},
+        {"\"now\":6", "\"now\":\"6\""}, {"\"now\":6", "\"then\":6"},
+        {"\"start\":[[0,", "\"start\":[[3,"},
+        {"\"start\":[[0,", "\"start\":[[1,"},
+        {"\"start\":[[0,", "\"start\":[[1e99,"},
+        {"\"steps\":[[", "\"steps\":[[]],\"x\":[["},
+        {"\"steps\":[[", "\"steps\":3,\"x\":[["},
+        {"\"steps\":[[\"", "\"steps\":[[\"lone\"],[\""},
+        {"\"steps\":[[\"", "\"steps\":[[1,2,3],[\""},
+        {"uniform:5:", "uniform:55:"},        {"uniform:5:", "uniform::"},
+        {"uniform:5:", "unicorn:5:"},         {"uniform:5:", "binary:5:"},
+        {" lock", " luck"},                   {" lock", ""},
+        {":3:0.1", ":3:nan"},                 {"apot:5:0:0", "apot:5:2:0"},
+        {":55570", ":5557"},                  {":55570", ":5557Q"},
+    };
+    const struct bed *b = *state;
+    struct bd_session_opts o = kept(b);
+    struct bd_bitcfg mine;
+    char path[256], *text, *bent;
+    size_t n;
+    struct bd_session *s = open_session(&o);
+    state_path(path, sizeof path, b, s);
+    turn_much(s);
+    assert_int_equal(bd_bitcfg_copy(&mine, bd_session_cfg(s)), BD_OK);
+    bd_session_close(s);
+    assert_int_equal(bd_file_read(&text, &n, path, 1 << 20, NULL), BD_OK);
+    bent = calloc(n + 100, 1);
+    assert_non_null(bent);
+    size_t from = (size_t)(strstr(text, ",\n  \"history\"") - text);
+    for (size_t i = 0; i < sizeof swap / sizeof swap[0]; i++) {
+        const char *at = strstr(text + from, swap[i][0]);
+        assert_non_null(at);
+        sprintf(bent, "%.*s%s%s", (int)(at - text), text, swap[i][1],
+                at + strlen(swap[i][0]));
+        survives(&o, path, bent, &mine);
+    }
+    for (size_t cut = from + 15; cut < n; cut += 1 + (n - from) / 50) {
+        sprintf(bent, "%.*s", (int)cut, text);
+        survives(&o, path, bent, &mine);
+    }
+    free(bent);
+    bd_free(text);
     bd_bitcfg_done(&mine);
 }
 
@@ -218,6 +374,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(closing_saves_and_resuming_restores),
+        CASE(undo_outlives_the_program),
+        CASE(resuming_from_another_start),
+        CASE(a_hostile_history),
         CASE(a_second_after_the_last_edit),
         CASE(a_second_program_keeps_its_hands_off),
         CASE(broken_state_is_a_sentence),
