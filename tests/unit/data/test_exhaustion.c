@@ -73,6 +73,74 @@ static void npy(void **state)
     box_close(&b);
 }
 
+struct zip { /* stored, one entry after the other, then the directory */
+    uint8_t out[2048], dir[512];
+    size_t n, ndir;
+    uint16_t entries;
+};
+
+static size_t le(uint8_t *to, uint64_t v, size_t bytes)
+{
+    for (size_t k = 0; k < bytes; k++)
+        to[k] = (uint8_t)(v >> (8 * k));
+    return bytes;
+}
+
+static void zip_add(struct zip *z, const char *name, const uint8_t *p,
+                    size_t n)
+{
+    size_t len = strlen(name), at = z->n;
+    uint8_t common[26] = {20};
+    le(common + 10, crc32(0, p, (unsigned)n), 4);
+    le(common + 14, n, 4);
+    le(common + 18, n, 4);
+    le(common + 22, len, 2);
+    z->n += le(z->out + z->n, 0x04034b50, 4);
+    memcpy(z->out + z->n, common, 26);
+    memcpy(z->out + z->n + 26, name, len);
+    memcpy(z->out + z->n + 26 + len, p, n);
+    z->n += 26 + len + n;
+    uint8_t *d = z->dir + z->ndir;
+    d += le(d, 0x02014b50, 4) + le(d + 4, 20, 2);
+    memcpy(d, common, 26);
+    memset(d + 26, 0, 10);
+    d += 36;
+    d += le(d, at, 4);
+    memcpy(d, name, len);
+    z->ndir = (size_t)(d - z->dir) + len;
+    z->entries++;
+}
+
+static void zip_end(struct zip *z)
+{
+    size_t at = z->n;
+    memcpy(z->out + z->n, z->dir, z->ndir);
+    z->n += z->ndir;
+    z->n += le(z->out + z->n, 0x06054b50, 8);
+    z->n += le(z->out + z->n, z->entries, 2);
+    z->n += le(z->out + z->n, z->entries, 2);
+    z->n += le(z->out + z->n, z->ndir, 4);
+    z->n += le(z->out + z->n, at, 6);
+}
+
+static void npz(void **state)
+{
+    static const uint8_t px[3 * 16] = {1, 2, 3}, y[3] = {0, 2, 1};
+    static struct zip z;
+    uint8_t file[512];
+    struct box b;
+    (void)state;
+    size_t n = npy_bytes(file, "|u1", "(3, 4, 4)", px, sizeof px);
+    zip_add(&z, "x_test.npy", file, n);
+    n = npy_bytes(file, "|u1", "(3,)", y, sizeof y);
+    zip_add(&z, "y_test.npy", file, n);
+    zip_end(&z);
+    box_open(&b);
+    box_put(&b, "set.npz", z.out, z.n);
+    assert_true(exhaust(visit, b.path, false) > 3);
+    box_close(&b);
+}
+
 static void put_jpeg(const char *path)
 {
     struct jpeg_compress_struct c;
@@ -132,8 +200,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idx),     cmocka_unit_test(cifar),
-        cmocka_unit_test(npy),     cmocka_unit_test(folders),
-        cmocka_unit_test(glyphs),
+        cmocka_unit_test(npy),     cmocka_unit_test(npz),
+        cmocka_unit_test(folders), cmocka_unit_test(glyphs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
