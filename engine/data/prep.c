@@ -239,8 +239,17 @@ static bool same(const struct bd_prep *a, const struct bd_prep *b)
            same_triple(a->mean, b->mean) && same_triple(a->std, b->std);
 }
 
+/* Appends as far as there is room; out always ends with NUL.  No allocation:
+ * what is written here goes into files and must not lack a part. */
+static void put_text(char *out, size_t cap, const char *text)
+{
+    size_t n = strlen(out);
+
+    snprintf(out + n, cap - n, "%s", text);
+}
+
 /* The shortest text that reads back to the same number. */
-static void put_number(struct bd_str *s, double v)
+static void put_number(char *out, size_t cap, double v)
 {
     char text[40];
     double back;
@@ -250,22 +259,21 @@ static void put_number(struct bd_str *s, double v)
         if (bd_parse_double(&back, text) && back == v)
             break;
     }
-    bd_str_puts(s, text);
+    put_text(out, cap, text);
 }
 
-static void put_triple(struct bd_str *s, const char *key, const double v[3])
+static void put_triple(char *out, size_t cap, const char *key,
+                       const double v[3])
 {
-    bd_str_printf(s, ",%s=", key);
+    put_text(out, cap, key);
     for (int k = 0; k < 3; k++) {
-        bd_str_puts(s, k ? ":" : "");
-        put_number(s, v[k]);
+        put_text(out, cap, k ? ":" : "");
+        put_number(out, cap, v[k]);
     }
 }
 
 char *bd_prep_text(char *out, size_t cap, const struct bd_prep *p)
 {
-    struct bd_str s = {0};
-
     for (int k = 0; k < NPRESETS; k++) {
         if (same(&presets[k].p, p)) {
             snprintf(out, cap, "%s", presets[k].name);
@@ -273,18 +281,15 @@ char *bd_prep_text(char *out, size_t cap, const struct bd_prep *p)
         }
     }
     if (p->crop == DATA_CROP_NET)
-        bd_str_printf(&s, "resize=%d,crop=net", p->resize);
+        snprintf(out, cap, "resize=%d,crop=net,scale=", p->resize);
     else
-        bd_str_printf(&s, "resize=%d,crop=%d", p->resize, p->crop);
-    bd_str_puts(&s, ",scale=");
+        snprintf(out, cap, "resize=%d,crop=%d,scale=", p->resize, p->crop);
     if (p->scale == 1.0 / 255)
-        bd_str_puts(&s, "1/255");
+        put_text(out, cap, "1/255");
     else
-        put_number(&s, p->scale);
-    put_triple(&s, "mean", p->mean);
-    put_triple(&s, "std", p->std);
-    bd_str_puts(&s, p->bgr ? ",order=bgr" : ",order=rgb");
-    snprintf(out, cap, "%s", s.s ? s.s : "");
-    bd_str_done(&s);
+        put_number(out, cap, p->scale);
+    put_triple(out, cap, ",mean=", p->mean);
+    put_triple(out, cap, ",std=", p->std);
+    put_text(out, cap, p->bgr ? ",order=bgr" : ",order=rgb");
     return out;
 }

@@ -190,6 +190,25 @@ static void folders(void **state)
     box_close(&b);
 }
 
+/* A sidecar is written with it: half a text would be another preprocessing. */
+static bd_status describe(const void *want, struct bd_err *err)
+{
+    struct bd_prep p;
+    char text[256];
+    bd_status st = bd_prep_parse(&p, want, err);
+    if (st == BD_OK)
+        assert_string_equal(bd_prep_text(text, sizeof text, &p), want);
+    return st;
+}
+
+static void preprocessing(void **state)
+{
+    (void)state;
+    exhaust(describe, "imagenet", false);
+    exhaust(describe, "resize=9,crop=8,scale=1/255,mean=0.25:0.5:0.125,"
+                      "std=1:2:0.1,order=bgr", false);
+}
+
 static void glyphs(void **state)
 {
     (void)state;
@@ -202,6 +221,7 @@ int main(void)
         cmocka_unit_test(idx),     cmocka_unit_test(cifar),
         cmocka_unit_test(npy),     cmocka_unit_test(npz),
         cmocka_unit_test(folders), cmocka_unit_test(glyphs),
+        cmocka_unit_test(preprocessing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
