@@ -127,6 +127,22 @@ static void await(struct world *m, const char *want)
     fail_msg("waited for '%s'; there is:\n%s", want, text);
 }
 
+static void await_row(struct world *m, int row, const char *want)
+{
+    static const int step = 20;
+    char *text = malloc(TEXT);
+    assert_non_null(text);
+    for (int t = 0; t < PATIENCE_MS; t += step) {
+        pump(m, step);
+        read_rows(m, text, row, row + 1);
+        if (strstr(text, want)) {
+            free(text);
+            return;
+        }
+    }
+    fail_msg("waited for '%s' in row %d; there is: %s", want, row, text);
+}
+
 static bool shows(struct world *m, const char *want)
 {
     char *text = malloc(TEXT);
@@ -304,6 +320,10 @@ static void the_mouse_points(void **state)
     await(m, "layer1.0.conv2   2 304 weights");
     type(m, "\033[<64;38;6M"); /* wheel up over its W */
     await(m, "7 bits for layer1.0.conv2");
+    type(m, "\033[<0;6;3M"); /* the heading of the names: by name, up */
+    await_row(m, 4, " fc ");
+    type(m, "\033[<0;6;3M"); /* and down */
+    await_row(m, 3, " layer3.2.conv1 "); /* the cursor stays in view */
     type(m, "\033[<0;14;1M"); /* the tab Layer */
     await(m, "W 7 bits uniform per tensor");
     type(m, "q");

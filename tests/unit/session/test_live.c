@@ -160,6 +160,44 @@ static void ten_thousand_edits(void **state)
     bd_session_close(ref);
 }
 
+/* A person stops the job of a layer: its row is marked and the log says
+ * what to do, until the next edit asks again.  The job may be quicker than
+ * the hand, so it takes a few tries. */
+static void a_stopped_layer_says_so(void **state)
+{
+    struct bd_session_opts o = bed_opts(*state);
+    struct bd_layer_view v = {0};
+    o.data = NULL; /* the newest job is the layer's */
+    struct bd_session *s = open_session(&o);
+    bd_session_start(s);
+    settle(s);
+    assert_false(log_has(s, "stopped"));
+    bd_session_set_bits(s, one(every), BD_PART_W, 4, NULL);
+    for (int k = 0; k < 2000 && !v.failed; k++) {
+        /* a choice never seen before: no cache can answer it */
+        struct bd_clip_choice c = {BD_CLIP_MANUAL, 0.1f + 1e-4f * (float)k};
+        struct bd_progress p[8];
+        bool running = false;
+        bd_session_set_clip(s, one(every), BD_PART_W, c, NULL);
+        for (int spin = 0; spin < 10000 && !running; spin++) {
+            size_t n = bd_session_progress(s, p, 8);
+            for (size_t i = 0; i < n; i++)
+                running = running || p[i].running;
+        }
+        bd_session_cancel(s);
+        settle(s);
+        bd_session_layer(&v, s, 0);
+    }
+    assert_true(v.failed);
+    assert_true(log_has(s, "stopped; the next edit of the layer asks again"));
+    bd_session_set_bits(s, one(every), BD_PART_W, 9, NULL);
+    settle(s);
+    bd_session_layer(&v, s, 0);
+    assert_false(v.failed);
+    assert_int_equal(v.fresh, BD_EXACT);
+    bd_session_close(s);
+}
+
 static void grids(void **state)
 {
     struct bd_session_opts o = bed_opts(*state);
@@ -266,7 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(everything_becomes_exact), CASE(a_float_layer_needs_no_job),
-        CASE(at_once_is_right),         CASE(ten_thousand_edits),
+        CASE(at_once_is_right),         CASE(ten_thousand_edits), CASE(a_stopped_layer_says_so),
         CASE(grids),                    CASE(channels),
         CASE(progress_and_descriptor),
     };
