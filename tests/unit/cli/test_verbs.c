@@ -207,6 +207,7 @@ static void export_config(void **state)
     bd_free(first);
     first = slurp("d.json");
     assert_string_equal(s.out, first);
+    bd_free(first);
     refused(&s, "export m.onnx -o nowhere/c.json", 1, "nowhere/c.json");
     refused(&s, "export m.onnx --config absent.json", 2, "absent.json");
     shot_close(&s);
