@@ -102,4 +102,24 @@ static inline bool ref_close(double a, double b, double rel)
             fail_msg("%s = %.17g, expected %.17g", #a, ref_a, ref_b);          \
     } while (0)
 
+/* The error figures beside a vector, of what the quantizer gave for x. */
+static inline void ref_check_error(const cJSON *m, const double *x,
+                                   const double *q, size_t n)
+{
+    double err2 = 0, power = 0, peak = 0;
+    double want = ref_get_num(m, "mse"), db = ref_get_num(m, "psnr_db");
+
+    for (size_t i = 0; i < n; i++) {
+        err2 += (x[i] - q[i]) * (x[i] - q[i]) / (double)n;
+        power += x[i] * x[i] / (double)n;
+        peak = fmax(peak, fabs(x[i]));
+    }
+    REF_CLOSE(err2, want, 1e-9);
+    REF_CLOSE(peak, ref_get_num(m, "peak_maxabs"), 1e-15);
+    if (want == 0 || peak == 0)
+        return;
+    REF_NEAR(10 * log10(peak / err2 * peak), db, 1e-8);
+    REF_NEAR(10 * log10(power / err2), ref_get_num(m, "sqnr_db"), 1e-8);
+}
+
 #endif

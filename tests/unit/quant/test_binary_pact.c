@@ -32,6 +32,7 @@ static void check_binary(const cJSON *c)
     bd_quant_project(y, w, n, &p);
     for (size_t i = 0; i < n; i++)
         assert_true(y[i] == plus[i]);
+    ref_check_error(ref_get(c, "metrics_zero_is_plus"), w, y, n);
     p.extra = 1; /* zeros stay */
     bd_quant_project(y, w, n, &p);
     for (size_t i = 0; i < n; i++)
@@ -188,9 +189,16 @@ static void check_pact(const cJSON *c)
         f[i] = (float)x[i];
         gf[i] = (float)g[i];
     }
+    for (size_t i = 0; i < n; i++) /* the signal is what can pass at all */
+        want[i] = fmin(fmax(x[i], 0), p.clip);
+    ref_check_error(c, want, y, n);
     p.q->codes(got, f, n, &p);
     ga = p.q->grad(gx, gf, f, n, &p);
     REF_CLOSE(ga, ref_get_num(c, "grad_alpha_data"), 1e-12);
+    ga += 2e-4 * p.clip; /* decay 1e-4 on the clip, then one plain step */
+    REF_CLOSE(ga, ref_get_num(c, "grad_alpha_with_decay_1e-4"), 1e-12);
+    REF_CLOSE(p.clip - 1e-2 * ga, ref_get_num(c, "alpha_after_step_lr_1e-2"),
+              1e-12);
     ref_array(want, MAX, ref_get(c, "grad_x"));
     for (size_t i = 0; i < n; i++) {
         double s = bd_pact_surrogate(x[i], p.clip, k, 1);

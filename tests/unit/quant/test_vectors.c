@@ -135,6 +135,7 @@ static void check_normalised(const cJSON *c)
         REF_CLOSE(y[i], q[i], 1e-15);
         f[i] = (float)w[i];
     }
+    ref_check_error(ref_get(c, "normalised_domain"), z, y, n);
     bd_moments_of(&m, f, n); /* of floats: single precision agreement */
     REF_CLOSE(m.mean, ref_get_num(c, "mean"), 1e-6);
     REF_CLOSE(m.std, ref_get_num(c, "std_unbiased"), 1e-6);
@@ -146,6 +147,7 @@ static void check_normalised(const cJSON *c)
         REF_CLOSE(y[i], back[i], 1e-14);
         REF_CLOSE((double)out[i], back[i], 1e-7);
     }
+    ref_check_error(ref_get(c, "original_domain"), w, y, n);
     p.map_back = false; /* qat: Q(z) itself */
     p.q->apply(out, f, n, &p);
     for (size_t i = 0; i < n; i++)
