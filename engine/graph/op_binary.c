@@ -29,15 +29,19 @@ struct binary {       /* the row's aux */
     bool truth;       /* the result is a truth value */
 };
 
-#define REAL_ROW(name, expr)                                                   \
-    static void name(float *y, const float *a, const float *b,                 \
-                     const struct row *r)                                      \
+/* One row of results from two rows of operands, by their types. */
+#define ROW(name, out, in, expr)                                               \
+    static void name(out *y, const in *a, const in *b, const struct row *r)    \
     {                                                                          \
         for (int64_t k = 0; k < r->n; k++) {                                   \
-            float p = a[k * r->sa], q = b[k * r->sb];                          \
+            in p = a[k * r->sa], q = b[k * r->sb];                             \
             y[k] = expr;                                                       \
         }                                                                      \
     }
+#define REAL_ROW(name, expr) ROW(name, float, float, expr)
+#define TEST_ROW(name, expr) ROW(name, int64_t, float, expr)
+#define WHOLE_ROW(name, expr) ROW(name, int64_t, int64_t, expr)
+
 /* The common case, both operands dense, is a loop of its own so that it
  * becomes vector code. */
 #define FAST_ROW(name, expr)                                                   \
@@ -51,24 +55,6 @@ struct binary {       /* the row's aux */
         }                                                                      \
         for (int64_t k = 0; k < r->n; k++) {                                   \
             float p = a[k], q = b[k];                                          \
-            y[k] = expr;                                                       \
-        }                                                                      \
-    }
-#define TEST_ROW(name, expr)                                                   \
-    static void name(int64_t *y, const float *a, const float *b,               \
-                     const struct row *r)                                      \
-    {                                                                          \
-        for (int64_t k = 0; k < r->n; k++) {                                   \
-            float p = a[k * r->sa], q = b[k * r->sb];                          \
-            y[k] = expr;                                                       \
-        }                                                                      \
-    }
-#define WHOLE_ROW(name, expr)                                                  \
-    static void name(int64_t *y, const int64_t *a, const int64_t *b,           \
-                     const struct row *r)                                      \
-    {                                                                          \
-        for (int64_t k = 0; k < r->n; k++) {                                   \
-            int64_t p = a[k * r->sa], q = b[k * r->sb];                        \
             y[k] = expr;                                                       \
         }                                                                      \
     }
