@@ -36,9 +36,13 @@ struct ui_screen {
 };
 
 /* The screens that exist, in the order of tabs. */
-enum ui_screen_id { UI_LAYERS, UI_LAYER, UI_CHANNELS, UI_EXPORT, UI_SCREENS };
+enum ui_screen_id {
+    UI_LAYERS, UI_LAYER, UI_CHANNELS, UI_TRADE, UI_SEARCH, UI_COMPARE,
+    UI_EXPORT, UI_SCREENS
+};
 const struct ui_screen *ui_screen_at(enum ui_screen_id id);
 extern const struct ui_screen ui_screen_layers, ui_screen_layer,
-    ui_screen_channels, ui_screen_export;
+    ui_screen_channels, ui_screen_trade, ui_screen_search, ui_screen_compare,
+    ui_screen_export;
 
 #endif

@@ -372,6 +372,12 @@ static bool open_action(struct ui *ui, enum ui_action a)
         return ui_goto(ui, UI_LAYER, false), true;
     case UI_SCREEN_3:
         return ui_goto(ui, UI_CHANNELS, false), true;
+    case UI_SCREEN_4:
+        return ui_goto(ui, UI_TRADE, false), true;
+    case UI_SCREEN_6:
+        return ui_goto(ui, UI_SEARCH, false), true;
+    case UI_SCREEN_7:
+        return ui_goto(ui, UI_COMPARE, false), true;
     case UI_SCREEN_8:
         return ui_goto(ui, UI_EXPORT, false), true;
     case UI_NEXT_SCREEN:

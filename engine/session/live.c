@@ -165,6 +165,7 @@ void bd_live_follow(struct bd_session *s, const struct bd_step *step)
         bd_lanes_raise(s->lanes, bd_live_key(BD_LIVE_W, step->change->layer));
     if (any)
         ask_acc(s);
+    bd_tools_edited(s);
 }
 
 void bd_session_visible(struct bd_session *s, const int *layers, size_t n)
@@ -208,6 +209,7 @@ static void failed(struct bd_session *s, struct bd_done *d,
     case BD_LIVE_ACC:
     case BD_LIVE_SAVE:
     case BD_LIVE_WRITE:
+    case BD_LIVE_TOOL:
         bd_session_say(s, "%s: %s%s%s", d->job->title,
                        d->err.file[0] ? d->err.file : "",
                        d->err.file[0] ? ": " : "", d->err.msg);
@@ -237,6 +239,7 @@ static void accept(struct bd_session *s, struct bd_done *d,
         break;
     case BD_LIVE_SAVE:
     case BD_LIVE_WRITE:
+    case BD_LIVE_TOOL:
         break;
     }
 }
@@ -266,6 +269,8 @@ static void receive(void *arg, struct bd_done *d)
     s->shown_changed = true;
     if (kind == BD_LIVE_WRITE)
         bd_write_done(s, d);
+    else if (kind == BD_LIVE_TOOL)
+        bd_tools_accept(s, d, (uint32_t)d->key);
     else if (d->status == BD_OK)
         accept(s, d, kind, layer);
     else if (d->status != BD_ECANCELLED)
@@ -334,6 +339,7 @@ void bd_live_done(struct bd_session *s)
         bd_free(s->grid->cuts);
     }
     bd_free(s->grid);
+    bd_tools_done(s);
     bd_free(s->acc_cache);
     bd_free(s->visible);
 }

@@ -7,6 +7,7 @@
 
 #include "data/data.h"
 #include "metrics/metrics.h"
+#include "sens/sens.h"
 
 /* ---------------------------------------------------------------- opening */
 struct bd_session_opts { /* zero-initialised: defaults */
@@ -201,6 +202,59 @@ bool bd_session_news(struct bd_session *s, char *text, size_t cap,
                      bool *refused); /* false: none since the last call */
 void bd_session_settle(struct bd_session *s); /* waits for files asked for */
 
+/* ------------------------------------------------------------ sensitivity
+ * A sweep runs on the long lane; its results so far are shown at any moment,
+ * kept when it is cancelled, cached by content and resumed. */
+struct bd_sweep_opts { /* zero-initialised: defaults */
+    unsigned what;          /* enum bd_sens_what; several: 1 << what each;
+                               0 = weights */
+    enum bd_sens_mode mode;
+    unsigned metrics;       /* 1 << enum bd_sens_metric; 0 = kl */
+    int nbits;
+    int bits[16];           /* nbits 0 = 2 to 8 */
+    const char *methods;    /* "uniform,apot:channel:mse"; NULL = each layer's
+                               own method, uniform by mse where float */
+    int64_t images;         /* 0 = all of the evaluation set */
+    bool no_early_stop, no_cache;
+};
+bd_status bd_session_sweep(struct bd_session *s, const struct bd_sweep_opts *o,
+                           struct bd_err *err);
+/* The newest results, also partial or cancelled ones; NULL = none yet.
+ * Borrowed until the next collect. */
+const struct bd_sens_table *bd_session_sens(const struct bd_session *s);
+/* Loss of one layer under its present choice (weights and input), by the
+ * newest sweep, interpolated between widths; NaN = not known. */
+double bd_session_layer_sens(const struct bd_session *s, int layer);
+
+/* --------------------------------------------------------------- trade-off
+ * Whole configurations as points: what they cost and what they reach. */
+enum bd_trade_kind {
+    BD_TRADE_ESTIMATED, /* of the front; accuracy not measured */
+    BD_TRADE_EVALUATED, /* measured here at some time of the session */
+    BD_TRADE_BASELINE,  /* the same width everywhere */
+    BD_TRADE_HERE       /* the present configuration */
+};
+struct bd_trade_point {
+    enum bd_trade_kind kind;
+    double avg_bits, size_bytes, bops;
+    double loss;               /* of the sensitivities; NaN = none */
+    double top1, ci_lo, ci_hi; /* NaN = not measured */
+    bool dominated;            /* another measured one is no larger and
+                                  better */
+    char name[48];             /* "dp 4.50", "uniform 4", "here" */
+    int id;                    /* for bd_session_trade_take */
+};
+/* Ascending avg_bits; returns the count needed, which may exceed cap.  Never
+ * waits: what is not known yet is missing and follows. */
+size_t bd_session_trade(struct bd_session *s, struct bd_trade_point *out,
+                        size_t cap);
+/* Makes a point's configuration the present one, as one undo step. */
+bd_status bd_session_trade_take(struct bd_session *s, int id,
+                                struct bd_err *err);
+/* Measures a point's accuracy on the eval lane. */
+bd_status bd_session_trade_measure(struct bd_session *s, int id,
+                                   struct bd_err *err);
+
 /* -------------------------------------------------- at once, for the cli
  * The same computations as the lanes run, on the caller's thread. */
 bd_status bd_session_now_layer(struct bd_error_stats *out,
@@ -210,6 +264,10 @@ bd_status bd_session_now_layer(struct bd_error_stats *out,
 struct bd_layer_errors { /* per layer of a full evaluation */
     double w_psnr_db, a_psnr_db, out_sqnr_db; /* NaN where not quantized */
 };
+bd_status bd_session_now_sweep(struct bd_sens_table *out,
+                               struct bd_session *s,
+                               const struct bd_sweep_opts *o,
+                               struct bd_ctl *ctl, struct bd_err *err);
 /* Accuracy of the current configuration and of float; layers: [nlayers] or
  * NULL.  ctl may be NULL; progress and cancellation go through it. */
 bd_status bd_session_now_eval(struct bd_net_eval *out,

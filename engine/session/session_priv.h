@@ -13,6 +13,8 @@
  *   persist.c  autosave, resume
  *   steps.c    the undo list in the session file
  *   write.c    export and pictures, on a lane; plot.c: what a picture shows
+ *   tools.c    the table of tools: sweep, search, ..., each with its own
+ *              state and jobs, so that nothing above has to know them
  *   log.c      the log
  *
  * Who owns what: the session (interface's thread) owns the configuration,
@@ -184,10 +186,40 @@ void bd_step_done(struct bd_step *s);
 bool bd_history_push(struct bd_history *h, struct bd_step *s);
 void bd_history_done(struct bd_history *h);
 
+/* ------------------------------------------------------------------ tools
+ * A capability beside the live numbers is one file and one row in tools.c.
+ * Its state lives in the session, zeroed, made when first asked for; its
+ * jobs have keys of their own and come back to `accept`. */
+enum bd_tool_id {
+    BD_TOOL_SWEEP, BD_TOOL_SEARCH, BD_TOOL_TRADE, BD_TOOL_PLANES,
+    BD_TOOL_REPAIR, BD_TOOL_FEATURE, BD_TOOL_COMPARE, BD_TOOLS
+};
+struct bd_tool {
+    size_t state_size;
+    /* A job's outcome, whatever it is (also failed and cancelled); takes
+     * d->result.  sub: as given to bd_tool_key. */
+    void (*accept)(struct bd_session *s, void *state, struct bd_done *d,
+                   uint32_t sub);
+    /* The configuration changed.  May be NULL. */
+    void (*edited)(struct bd_session *s, void *state);
+    /* Frees what the state owns; the lanes have ended. */
+    void (*done)(void *state);
+};
+const struct bd_tool *bd_tool_at(enum bd_tool_id id); /* NULL: no such row */
+struct bd_session;
+void *bd_tool_state(struct bd_session *s, enum bd_tool_id id); /* NULL: no
+                                                                  memory */
+const void *bd_tool_peek(const struct bd_session *s,
+                         enum bd_tool_id id); /* NULL: never used */
+uint64_t bd_tool_key(enum bd_tool_id id, uint32_t sub); /* sub < 2^24 */
+void bd_tools_accept(struct bd_session *s, struct bd_done *d, uint32_t low);
+void bd_tools_edited(struct bd_session *s);
+void bd_tools_done(struct bd_session *s);
+
 /* ------------------------------------------------------------ the session */
 enum bd_live_kind {
     BD_LIVE_W = 1, BD_LIVE_A, BD_LIVE_CHANNELS, BD_LIVE_CALIB, BD_LIVE_FLOAT,
-    BD_LIVE_ACC, BD_LIVE_SAVE, BD_LIVE_WRITE
+    BD_LIVE_ACC, BD_LIVE_SAVE, BD_LIVE_WRITE, BD_LIVE_TOOL
 };
 
 struct bd_chan_answer {
@@ -252,6 +284,7 @@ struct bd_session {
 
     char state[600]; /* file of the autosave, "" = none */
     int lock_fd;
+    void *tool[BD_TOOLS]; /* state of each; NULL = not used yet */
     bool dirty, saving;
     int writing;     /* files asked for and not yet reported */
     unsigned writes; /* asked for so far */

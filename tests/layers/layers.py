@@ -15,7 +15,7 @@ LEVEL = {
     "kernel": 2, "quant": 2, "model": 2, "data": 2,
     "graph": 3, "calib": 3, "config": 3,
     "metrics": 4,
-    "ib": 5, "train": 5, "bitalloc": 5,
+    "ib": 5, "train": 5, "bitalloc": 5, "sens": 5, "feature": 5, "repair": 5,
     "session": 6,
     "cli": 7,
 }
