@@ -196,14 +196,22 @@ bd_status bd_graph_exec_range(struct bd_exec *e, const struct bd_exec_run *r,
     return BD_OK;
 }
 
-bd_status bd_exec_run(struct bd_exec *e, const struct bd_exec_run *r,
-                      struct bd_err *err)
+bd_status bd_exec_run_part(struct bd_exec *e, const struct bd_exec_run *r,
+                           size_t from, size_t to, struct bd_err *err)
 {
     const struct bd_exec_run none = {0};
     if (!r)
         r = &none;
+    if (to > e->p->m->nnodes)
+        to = e->p->m->nnodes;
     bd_status s = bd_graph_workers(e, r->pool, err);
     if (s == BD_OK)
-        s = bd_graph_exec_range(e, r, 0, e->p->m->nnodes, err);
+        s = bd_graph_exec_range(e, r, from, to, err);
     return s;
+}
+
+bd_status bd_exec_run(struct bd_exec *e, const struct bd_exec_run *r,
+                      struct bd_err *err)
+{
+    return bd_exec_run_part(e, r, 0, e->p->m->nnodes, err);
 }

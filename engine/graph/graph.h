@@ -69,6 +69,13 @@ struct bd_exec_run {
 float *bd_exec_input(struct bd_exec *e, int which); /* fill before running */
 bd_status bd_exec_run(struct bd_exec *e, const struct bd_exec_run *r,
                       struct bd_err *err);
+/* Nodes [from, to) alone, in node order, on what is there: values of earlier
+ * nodes come from the run before, or from the caller, who may write into
+ * bd_exec_value(...)->f.  Right when all that the part reads is still there:
+ * always on a `keep` plan; else from behind a value that every path to the
+ * output crosses.  to is cut to the node count. */
+bd_status bd_exec_run_part(struct bd_exec *e, const struct bd_exec_run *r,
+                           size_t from, size_t to, struct bd_err *err);
 const struct bd_tensor *bd_exec_value(const struct bd_exec *e, int value);
 
 /* Training: after a run on a `train` plan, gradients of every value that
