@@ -99,3 +99,9 @@ void bd_eval_logits(struct bd_net_eval *out, const float *logits,
     out->agreement = float_logits && n > 0 ? agree / (double)n : NAN;
     bd_wilson(&out->ci_lo, &out->ci_hi, out->right1, out->images);
 }
+
+void bd_answers(int32_t *out, const float *logits, int64_t n, int64_t classes)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (int32_t)best_of(logits + i * classes, classes);
+}

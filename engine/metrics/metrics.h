@@ -62,4 +62,26 @@ void bd_eval_logits(struct bd_net_eval *out, const float *logits,
                     const float *float_logits, const int *labels, int64_t n,
                     int64_t classes); /* six: all pure inputs */
 
+/* Two networks on the same images, so that what both find easy or hard
+ * cancels out: far fewer images tell them apart than two separate accuracies
+ * would need. */
+struct bd_paired {
+    int64_t images;                      /* labelled: the four add up to it */
+    int64_t both, only_a, only_b, neither; /* who was right */
+    int64_t same, total;                 /* equal answers, of all images */
+    double p_exact, p_mid;               /* see bd_mcnemar */
+};
+/* a, b: [n] classes answered; labels[n], -1 = none, or NULL. */
+void bd_paired_of(struct bd_paired *out, const int32_t *a, const int32_t *b,
+                  const int *labels, int64_t n);
+/* McNemar's test, two-sided: how likely are the two counts, or counts further
+ * apart, if both networks are equally good?  Exact binomial (returned) and
+ * its mid-p form, which is less timid on few images and hardly ever too bold
+ * (Fagerland, Lydersen, Laake 2013).  1 when both counts are 0. */
+double bd_mcnemar(double *mid, int64_t only_a, int64_t only_b);
+/* The class of each row of logits [n, classes]; ties go to the lower index,
+ * as in bd_eval_logits. */
+void bd_answers(int32_t *out, const float *logits, int64_t n,
+                int64_t classes);
+
 #endif
