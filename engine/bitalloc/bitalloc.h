@@ -55,4 +55,18 @@ struct bd_alloc_point {
 size_t bd_alloc_front(struct bd_alloc_point *out, size_t cap,
                       const struct bd_alloc_problem *p);
 
+/* A document bitdial.problem/1: layers with options of given cost and loss,
+ * a budget, ties.  Strict: doubled or missing keys, numbers that are not
+ * finite, widths that do not rise, ties of unknown layers are refused with
+ * the path of the key.  `file` owns everything p points to. */
+enum { BD_ALLOC_LAYERS = 4096, BD_ALLOC_OPTIONS = 64 };
+struct bd_alloc_file {
+    struct bd_alloc_problem p;
+    const char *title, *cost_unit; /* "" when not said */
+    struct bd_arena arena;
+};
+bd_status bd_alloc_file_read(struct bd_alloc_file *out, const char *text,
+                             size_t n, struct bd_err *err);
+void bd_alloc_file_done(struct bd_alloc_file *f);
+
 #endif

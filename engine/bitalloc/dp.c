@@ -6,13 +6,17 @@
  * the better of the greedy and the Lagrangian answer: with the price `u` that
  * is optimal for the whole problem, the groups still open lose at least
  *     sum of min (loss + u * cost)  -  u * (budget that is left).
- * Costs may be any real numbers.  Invariant: the labels of a stage are sorted
+ * Costs may be any real numbers.  A problem made to defeat both rules could
+ * fill any memory, so beyond LABELS the incumbent stands, without proof and
+ * with the dual bound.  Invariant: the labels of a stage are sorted
  * by rising cost and strictly falling loss. */
 #include "bitalloc_priv.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LABELS = 1 << 21 }; /* 64 MB */
 
 struct label {
     double cost, loss;
@@ -29,6 +33,7 @@ struct search {
     struct label *label; /* of all stages */
     size_t *begin;  /* [n+2] where each stage begins */
     size_t cap;
+    bool full; /* LABELS were not enough */
 };
 
 static double min_priced(const struct search *s, size_t g)
@@ -70,6 +75,9 @@ static bool extend(struct search *s, size_t g)
     size_t from = s->begin[g], end = s->begin[g + 1], n = end, kept = end;
 
     for (size_t i = from; i < end; i++) {
+        s->full = s->full || n + s->r->group[g].n > LABELS;
+        if (s->full)
+            return true;
         if (!bd_grow((void **)&s->label, &s->cap, n + s->r->group[g].n,
                      sizeof *s->label))
             return false;
@@ -123,6 +131,8 @@ static bool trace_back(int *pick, const struct search *s)
     return true;
 }
 
+/* Whatever stands in *out afterwards is optimal, unless the labels ran
+ * out. */
 static bd_status improve(struct bd_alloc_result *out,
                          const struct bd_alloc_problem *p,
                          const struct reduced *r)
@@ -137,10 +147,13 @@ static bd_status improve(struct bd_alloc_result *out,
         bd_alloc_dual(&s.price, r, step, nsteps);
         ok = prepare(&s);
     }
-    for (size_t g = 0; g < r->n && ok; g++)
+    for (size_t g = 0; g < r->n && ok && !s.full; g++)
         ok = extend(&s, g);
-    if (ok && trace_back(pick, &s))
+    if (ok && !s.full && trace_back(pick, &s))
         bd_alloc_expand(out, r, p, pick);
+    if (ok && !s.full)
+        out->bound = out->loss;
+    out->optimal = out->loss <= out->bound;
     bd_free(s.label);
     bd_free(s.rest);
     bd_free(s.cheap);
@@ -167,6 +180,7 @@ static bd_status solve_dp(struct bd_alloc_result *out,
         memcpy(out->pick, other.pick, p->n * sizeof *out->pick);
         out->cost = other.cost;
         out->loss = other.loss;
+        out->bound = other.bound;
     }
     bd_free(other.pick);
     if (s == BD_OK)
@@ -177,8 +191,6 @@ static bd_status solve_dp(struct bd_alloc_result *out,
     bd_alloc_reduced_done(&r);
     if (s != BD_OK)
         return bd_fail(err, s, "out of memory for the allocation");
-    out->bound = out->loss;
-    out->optimal = true;
     return BD_OK;
 }
 
