@@ -86,13 +86,6 @@ bd_status bd_bench_new(struct bd_bench **out, const struct bd_bench_opts *o,
     return BD_OK;
 }
 
-static void free_stats(struct bd_actstat **s, size_t n)
-{
-    for (size_t i = 0; s && i < n; i++)
-        bd_actstat_free(s[i]);
-    bd_free(s);
-}
-
 void bd_bench_free(struct bd_bench *b)
 {
     if (!b)
@@ -102,7 +95,7 @@ void bd_bench_free(struct bd_bench *b)
     bd_runner_free(b->runner);
     bd_pixels_free(b->pixels);
     bd_pixels_free(b->calib_pixels);
-    free_stats(b->stat, b->o.m->nlayers);
+    bd_bench_forget(b);
     bd_free(b->label);
     bd_free(b->logits);
     bd_free(b->float_logits);
@@ -115,11 +108,10 @@ const struct bd_runner *bd_bench_runner(const struct bd_bench *b)
     return b->runner;
 }
 
-const struct bd_actstat *bd_bench_stat(const struct bd_bench *b, int layer)
+/* The plan of the runner that sees the calibration images. */
+const struct bd_plan *bd_bench_plan(const struct bd_bench *b)
 {
-    return atomic_load_explicit(&b->calibrated, memory_order_acquire)
-               ? b->stat[layer]
-               : NULL;
+    return bd_runner_plan(b->calib);
 }
 
 const struct bd_net_eval *bd_bench_float_eval(const struct bd_bench *b)
@@ -131,82 +123,12 @@ const struct bd_net_eval *bd_bench_float_eval(const struct bd_bench *b)
 
 /* ------------------------------------------------------------ calibration */
 
-static bool new_stats(struct bd_actstat ***out, size_t n)
-{
-    struct bd_actstat **s = bd_calloc(n, sizeof *s);
-    *out = s;
-    for (size_t i = 0; s && i < n; i++)
-        if (!(s[i] = bd_actstat_new()))
-            return false;
-    return s != NULL;
-}
-
-static void observe(void *arg, int layer, const struct bd_tensor *in,
-                    const struct bd_tensor *out)
-{
-    struct bd_actstat **s = arg;
-    (void)out;
-    bd_actstat_add(s[layer], in->f, (size_t)bd_tensor_count(in));
-}
-
-/* Each worker counts for itself; merging counts is independent of who saw
- * which image. */
-static bd_status collect_stats(struct bd_bench *b, void **per,
-                               int workers, struct bd_ctl *ctl,
-                               struct bd_err *err)
-{
-    size_t n = b->o.m->nlayers;
-    bd_status st = BD_OK;
-    for (int w = 0; w < workers && st == BD_OK; w++) {
-        struct bd_actstat **s;
-        if (!new_stats(&s, n))
-            st = bd_fail(err, BD_ENOMEM, out_of_memory);
-        per[w] = s;
-    }
-    if (st != BD_OK)
-        return st;
-    float *scratch = bd_alloc((size_t)(b->o.calib_images * b->outputs),
-                              sizeof *scratch);
-    if (!scratch)
-        return bd_fail(err, BD_ENOMEM, out_of_memory);
-    struct bd_runner_run run = {.images = b->o.calib_images,
-                                .observe = observe, .observe_arg = per,
-                                .no_cache = true};
-    st = bd_runner_run(b->calib, &run, scratch, ctl, err);
-    bd_free(scratch);
-    return st;
-}
-
-static bd_status calibrate(struct bd_bench *b, struct bd_ctl *ctl,
-                           struct bd_err *err)
-{
-    size_t n = b->o.m->nlayers;
-    int workers = bd_pool_threads(b->o.pool);
-    void **per = bd_calloc((size_t)workers, sizeof *per);
-    if (!per)
-        return bd_fail(err, BD_ENOMEM, out_of_memory);
-    bd_status st = collect_stats(b, per, workers, ctl, err);
-    struct bd_actstat **sum = per[0];
-    for (int w = 1; w < workers && st == BD_OK; w++)
-        for (size_t i = 0; i < n; i++)
-            bd_actstat_merge(sum[i], ((struct bd_actstat **)per[w])[i]);
-    if (st == BD_OK) {
-        b->stat = sum;
-        per[0] = NULL;
-        atomic_store_explicit(&b->calibrated, true, memory_order_release);
-    }
-    for (int w = 0; w < workers; w++)
-        free_stats(per[w], n);
-    bd_free(per);
-    return st;
-}
-
 static bd_status need_calibration(struct bd_bench *b, struct bd_ctl *ctl,
                                   struct bd_err *err)
 {
     if (atomic_load(&b->calibrated))
         return BD_OK;
-    return calibrate(b, ctl, err);
+    return bd_bench_pass(b, ctl, err);
 }
 
 /* Weights alone need no statistics. */
@@ -338,11 +260,11 @@ bd_status bd_bench_float(struct bd_bench *b, struct bd_ctl *ctl,
 /* A configuration without any quantized tensor is the float network: its
  * answer is there already. */
 static bd_status run_quantized(struct bd_acc_answer *out, struct bd_bench *b,
-                               const struct bd_bitcfg *cfg,
-                               struct bd_ctl *ctl, struct bd_err *err)
+                               struct bd_acc_ask ask, struct bd_ctl *ctl,
+                               struct bd_err *err)
 {
     struct bd_qrun r;
-    bd_status st = bd_qrun_init(&r, b, cfg, ctl, err);
+    bd_status st = bd_qrun_init(&r, b, ask.cfg, ctl, err);
     if (st != BD_OK)
         return st;
     if (!r.any) {
@@ -355,7 +277,28 @@ static bd_status run_quantized(struct bd_acc_answer *out, struct bd_bench *b,
                            b->o.images, b->outputs);
         out->eval.total = b->o.images;
     }
+    if (st == BD_OK && ask.answer)
+        bd_answers(ask.answer, r.any ? b->logits : b->float_logits,
+                   b->o.images, b->outputs);
     bd_qrun_done(&r);
+    return st;
+}
+
+bd_status bd_bench_answers(struct bd_acc_answer *out, struct bd_bench *b,
+                           struct bd_acc_ask ask, struct bd_ctl *ctl,
+                           struct bd_err *err)
+{
+    struct bd_acc_answer a = {.digest = bd_bitcfg_digest(ask.cfg)};
+    pthread_mutex_lock(&b->turn);
+    bd_status st =
+        quantizes_acts(ask.cfg) ? need_calibration(b, ctl, err) : BD_OK;
+    if (st == BD_OK)
+        st = need_float(b, ctl, err);
+    if (st == BD_OK)
+        st = run_quantized(&a, b, ask, ctl, err);
+    pthread_mutex_unlock(&b->turn);
+    if (st == BD_OK)
+        *out = a;
     return st;
 }
 
@@ -363,16 +306,5 @@ bd_status bd_bench_accuracy(struct bd_acc_answer *out, struct bd_bench *b,
                             const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
                             struct bd_err *err)
 {
-    struct bd_acc_answer a = {.digest = bd_bitcfg_digest(cfg)};
-    pthread_mutex_lock(&b->turn);
-    bd_status st =
-        quantizes_acts(cfg) ? need_calibration(b, ctl, err) : BD_OK;
-    if (st == BD_OK)
-        st = need_float(b, ctl, err);
-    if (st == BD_OK)
-        st = run_quantized(&a, b, cfg, ctl, err);
-    pthread_mutex_unlock(&b->turn);
-    if (st == BD_OK)
-        *out = a;
-    return st;
+    return bd_bench_answers(out, b, (struct bd_acc_ask){.cfg = cfg}, ctl, err);
 }

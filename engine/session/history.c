@@ -171,10 +171,9 @@ static bd_status between(struct bd_step *step, const struct bd_bitcfg *from,
     return BD_OK;
 }
 
-/* `saved` with every step in force taken back. */
-static bd_status beginning(struct bd_bitcfg *out,
-                           const struct bd_bitcfg *saved,
-                           const struct bd_history *steps)
+bd_status bd_history_beginning(struct bd_bitcfg *out,
+                               const struct bd_bitcfg *saved,
+                               const struct bd_history *steps)
 {
     bd_status st = bd_bitcfg_copy(out, saved);
     for (size_t i = steps->now; st == BD_OK && i-- > 0;)
@@ -195,7 +194,7 @@ bd_status bd_history_resume(struct bd_session *s,
     struct bd_bitcfg start = {0};
     struct bd_step first = {0}, whole = {0};
     struct bd_history *h = &s->history;
-    bd_status st = beginning(&start, saved, steps);
+    bd_status st = bd_history_beginning(&start, saved, steps);
     if (st == BD_OK)
         st = between(&first, &s->cfg, &start, err);
     if (st == BD_OK)

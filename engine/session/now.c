@@ -28,30 +28,38 @@ bd_status bd_session_now_layer(struct bd_error_stats *out,
 
 /* Errors of one layer's own tensors: NaN where nothing is quantized, since
  * an error of zero decibels or infinity would read like a measurement. */
-static bd_status layer_errors(struct bd_layer_errors *out,
-                              struct bd_session *s, int layer,
-                              struct bd_ctl *ctl, struct bd_err *err)
+bd_status bd_layer_errors_of(struct bd_layer_errors *out,
+                             const struct bd_errors_ask *ask,
+                             struct bd_ctl *ctl, struct bd_err *err)
 {
-    const struct bd_layercfg *l = &s->cfg.layer[layer];
+    const struct bd_layercfg *l = ask->cfg;
     bd_status st = BD_OK;
-    out->w_psnr_db = out->a_psnr_db = NAN;
+    out->w_psnr_db = out->a_psnr_db = out->out_sqnr_db = NAN;
     if (!bd_session_is_float(&l->w)) {
-        struct bd_fit_ask ask = {layer, &l->w};
+        struct bd_fit_ask fit_ask = {ask->layer, &l->w};
         const struct bd_fit *fit;
-        st = bd_fits_get(&fit, s->fits, ask, ctl, err);
+        st = bd_fits_get(&fit, ask->fits, fit_ask, ctl, err);
         if (st != BD_OK)
             return st;
         out->w_psnr_db = fit->err.psnr_db;
-        bd_fits_unref(s->fits, fit);
+        bd_fits_unref(ask->fits, fit);
     }
-    if (!bd_session_is_float(&l->a)) {
+    if (!bd_session_is_float(&l->a) && ask->stat) {
         struct bd_act_error a;
-        st = bd_acts_error(&a, bd_bench_stat(s->bench, layer),
-                           s->m->layer[layer].learned_a, &l->a, err);
+        st = bd_acts_error(&a, ask->stat, ask->learned_a, &l->a, err);
         if (st == BD_OK)
             out->a_psnr_db = a.psnr_db;
     }
     return st;
+}
+
+struct bd_errors_ask bd_errors_ask_of(const struct bd_session *s, int layer,
+                                      const struct bd_layercfg *cfg)
+{
+    return (struct bd_errors_ask){
+        .layer = layer, .cfg = cfg, .fits = s->fits,
+        .stat = s->bench ? bd_bench_stat(s->bench, layer) : NULL,
+        .learned_a = s->m->layer[layer].learned_a};
 }
 
 /* The statistics of inputs come first (prepare), then each layer alone, then
@@ -67,7 +75,9 @@ static bd_status errors_of_all(struct bd_layer_errors *layers,
     bd_status st = bd_bench_prepare(s->bench, &s->cfg, ctl, err);
     for (size_t i = 0; i < n && st == BD_OK; i++) {
         db[i] = NAN;
-        st = layer_errors(&layers[i], s, (int)i, ctl, err);
+        struct bd_errors_ask ask =
+            bd_errors_ask_of(s, (int)i, &s->cfg.layer[i]);
+        st = bd_layer_errors_of(&layers[i], &ask, ctl, err);
     }
     if (st == BD_OK && !bd_session_all_float(&s->cfg))
         st = bd_bench_lockstep(db, s->bench, &s->cfg, ctl, err);

@@ -226,6 +226,97 @@ const struct bd_sens_table *bd_session_sens(const struct bd_session *s);
  * newest sweep, interpolated between widths; NaN = not known. */
 double bd_session_layer_sens(const struct bd_session *s, int layer);
 
+/* ---------------------------------------------------------------- search
+ * Which layer gets how many bits, under a budget?  What every choice of
+ * every layer would cost and lose is gathered once on the long lane; after
+ * that each change of method or budget is answered at once. */
+enum bd_budget {
+    BD_BUDGET_AVG_BITS,  /* stored bits per weight, scales included */
+    BD_BUDGET_SIZE,      /* bytes of all parameters */
+    BD_BUDGET_BOPS,      /* macs * weight bits * activation bits */
+    BD_BUDGET_PSNR_MIN,  /* dB every layer must reach, as cheap as can be */
+    BD_BUDGET_PSNR_LOSS, /* dB every layer may stay below its widest choice */
+    BD_BUDGET_MAX_DROP,  /* points of top-1 below float, measured */
+    BD_BUDGETS
+};
+extern const char *const bd_budget_names[]; /* "avg-bits", ..., NULL-ended */
+enum bd_search_method {
+    BD_SEARCH_DP, BD_SEARCH_UNIFORM, BD_SEARCH_GREEDY, BD_SEARCH_LAGRANGE,
+    BD_SEARCH_CHANNEL, BD_SEARCH_MEASURED, BD_SEARCHES
+};
+extern const char *const bd_search_names[]; /* "dp", ..., NULL-ended */
+
+struct bd_search_opts { /* zero-initialised: defaults */
+    enum bd_search_method method;
+    enum bd_budget budget;
+    double target;       /* of the budget; 0 = what the configuration has */
+    int nbits, bits[16]; /* widths; nbits 0 = 2 to 8 */
+    const char *methods; /* "uniform,apot:channel:mse": what layers may take;
+                            NULL = each layer's own method, uniform where it
+                            is in float, with its clip as it is and by mse,
+                            one grid per tensor or per channel */
+    const char *const *lock; /* NULL-ended globs, beside locked layers */
+    const char *const *tie;  /* NULL-ended "A=B" */
+    bool tie_outputs;        /* layers whose outputs meet in one Add or
+                                Concat take the same width */
+    const struct bd_sens_table *sens; /* NULL = the newest sweep, if any */
+    int evaluations;     /* `measured` stops after these; 0 = 200 */
+};
+struct bd_search_result {
+    struct bd_bitcfg cfg;    /* owned */
+    char name[48];           /* "dp 4.50 b" */
+    char source[96];         /* where the losses come from, in words */
+    struct bd_cost size;     /* of cfg, exactly bd_cost_of */
+    double loss;             /* sum over unlocked layers */
+    double cost, budget;     /* in the budget's own unit */
+    double bound;            /* no choice within the budget loses less */
+    bool optimal;            /* proven */
+    struct bd_net_eval acc;  /* measured; images 0 = not */
+    int evaluations;
+    double seconds;
+};
+void bd_search_result_done(struct bd_search_result *r);
+bd_status bd_search_result_copy(struct bd_search_result *to,
+                                const struct bd_search_result *from);
+enum bd_search_phase {
+    BD_SEARCH_GATHERING, /* losses are not known yet */
+    BD_SEARCH_DONE,
+    BD_SEARCH_IMPROVING, /* best so far of a run that measures */
+    BD_SEARCH_REFUSED    /* `why` holds the sentence */
+};
+struct bd_search_view { /* borrowed until the next call about searching */
+    enum bd_search_phase phase;
+    struct bd_search_opts opts;
+    const struct bd_search_result *best; /* NULL = none */
+    const char *why;
+    bool refining; /* more choices are being gathered */
+};
+/* Asks for a search; strings are copied.  Returns at once. */
+bd_status bd_session_search(struct bd_session *s,
+                            const struct bd_search_opts *o,
+                            struct bd_err *err);
+/* The answer so far; solves when something changed (milliseconds). */
+void bd_session_search_view(struct bd_search_view *out,
+                            struct bd_session *s);
+/* Makes the best so far the present configuration, as one undo step; ends a
+ * run that measures. */
+bd_status bd_session_search_take(struct bd_session *s, struct bd_err *err);
+/* Ends a run that measures; its best stays.  false: none was on. */
+bool bd_session_search_stop(struct bd_session *s);
+/* Convex front of cost (of the budget's kind, where it is a cost) and loss
+ * of the present request; returns the count needed, 0 = not known yet. */
+struct bd_front_point {
+    double cost, loss;
+};
+size_t bd_session_search_front(struct bd_session *s,
+                               struct bd_front_point *out, size_t cap);
+/* Layers whose inputs must share one grid in deployment: those that read the
+ * same tensor, or tensors that meet in one Add or Concat, where values are
+ * only moved between; and with `outputs`, layers whose outputs meet there.
+ * tie: [nlayers], equal numbers >= 0 are tied, -1 = free. */
+bd_status bd_session_ties(int *tie, const struct bd_model *m, bool outputs,
+                          struct bd_err *err);
+
 /* --------------------------------------------------------------- trade-off
  * Whole configurations as points: what they cost and what they reach. */
 enum bd_trade_kind {
@@ -255,6 +346,69 @@ bd_status bd_session_trade_take(struct bd_session *s, int id,
 bd_status bd_session_trade_measure(struct bd_session *s, int id,
                                    struct bd_err *err);
 
+/* --------------------------------------------------------------- comparing
+ * Configurations have names: those a person kept, and a few that are always
+ * there ("here", "as opened", "float", "uniform 4", ...; the uniform ones
+ * leave inputs as they are here).  Two of them are compared layer by layer
+ * and on the same images. */
+struct bd_kept_view {
+    const char *name; /* borrowed until the next keep or forget */
+    bool own;         /* kept by a person: can be forgotten */
+    double avg_bits;
+    int64_t size_bits;
+};
+size_t bd_session_kept(struct bd_session *s); /* how many; 0 = no memory */
+bool bd_session_kept_at(struct bd_kept_view *out, struct bd_session *s,
+                        size_t i); /* false: no such i */
+/* Keeps a configuration (NULL = the present one) under a name; NULL = the
+ * next free "kept 1".  An own one of that name is replaced.  *index: where it
+ * is now, may be NULL. */
+bd_status bd_session_keep(size_t *index, struct bd_session *s,
+                          const char *name, const struct bd_bitcfg *cfg,
+                          struct bd_err *err);
+bd_status bd_session_forget(struct bd_session *s, const char *name,
+                            struct bd_err *err);
+/* Index of a name; -1 = none, with the nearest one in the sentence. */
+int bd_session_kept_find(struct bd_session *s, const char *name,
+                         struct bd_err *err);
+/* A copy of the configuration of that name, the caller's. */
+bd_status bd_session_kept_cfg(struct bd_bitcfg *out, struct bd_session *s,
+                              const char *name, struct bd_err *err);
+
+struct bd_compare_errors { /* of one side of one layer; NaN = not known yet or
+                              cannot be, INFINITY = float */
+    double w_psnr_db, a_psnr_db;
+    int64_t stored_bits;
+};
+struct bd_compare_layer {
+    bool differs_w, differs_a;
+    struct bd_compare_errors side[2];
+};
+struct bd_compare_side {
+    struct bd_bitcfg cfg;
+    struct bd_cost cost;    /* always exact */
+    enum bd_fresh fresh;    /* of acc */
+    struct bd_net_eval acc;
+};
+struct bd_compare {
+    struct bd_compare_side side[2];
+    bool paired_known;
+    struct bd_paired paired;
+    size_t n, differing;            /* layers */
+    struct bd_compare_layer *layer; /* [n] */
+};
+void bd_compare_done(struct bd_compare *c);
+/* What is known now of two named configurations; asks the lanes for the
+ * rest.  Borrowed until the next call.  NULL: no such name, or no memory. */
+const struct bd_compare *bd_session_compare(struct bd_session *s,
+                                            const char *a, const char *b,
+                                            struct bd_err *err);
+/* The same at once, on the caller's thread, for any two configurations.
+ * Without data that can be run the accuracies stay absent. */
+bd_status bd_session_now_compare(struct bd_compare *out, struct bd_session *s,
+                                 const struct bd_bitcfg *const cfg[2],
+                                 struct bd_ctl *ctl, struct bd_err *err);
+
 /* -------------------------------------------------- at once, for the cli
  * The same computations as the lanes run, on the caller's thread. */
 bd_status bd_session_now_layer(struct bd_error_stats *out,
@@ -275,5 +429,12 @@ bd_status bd_session_now_eval(struct bd_net_eval *out,
                               struct bd_layer_errors *layers,
                               struct bd_session *s, struct bd_ctl *ctl,
                               struct bd_err *err); /* six: two results */
+
+/* On the caller's thread, also the kinds that measure; baselines: NULL or
+ * where the best uniform answer goes. */
+bd_status bd_session_now_search(struct bd_search_result *out,
+                                struct bd_session *s,
+                                const struct bd_search_opts *o,
+                                struct bd_ctl *ctl, struct bd_err *err);
 
 #endif

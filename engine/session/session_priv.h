@@ -3,6 +3,7 @@
  *   open.c     model, data, preprocessing, first configuration; the end
  *   fits.c     fitted quantizers of weights, built once, shared, immutable
  *   bench.c    calibration, float logits, accuracy: one runner, one user
+ *   calibrate.c  the pass over the calibration images
  *   acts.c     the error of quantizing one layer's input
  *   lockstep.c float and quantized side by side, for errors at the outputs
  *   live.c     what runs on lanes, what comes back, how fresh it is
@@ -13,6 +14,7 @@
  *   persist.c  autosave, resume
  *   steps.c    the undo list in the session file
  *   write.c    export and pictures, on a lane; plot.c: what a picture shows
+ *   kept.c     configurations kept under names; compare.c: two of them
  *   tools.c    the table of tools: sweep, search, ..., each with its own
  *              state and jobs, so that nothing above has to know them
  *   log.c      the log
@@ -102,6 +104,10 @@ void bd_bench_free(struct bd_bench *b);
 const struct bd_runner *bd_bench_runner(const struct bd_bench *b);
 /* Results of steps already done, or NULL; any thread, never wait. */
 const struct bd_actstat *bd_bench_stat(const struct bd_bench *b, int layer);
+/* Channel by channel (bd_graph_input_slices); also NULL for a layer with more
+ * channels than the memory for them allows. */
+const struct bd_chanstat *bd_bench_chanstat(const struct bd_bench *b,
+                                            int layer);
 const struct bd_net_eval *bd_bench_float_eval(const struct bd_bench *b);
 /* Steps: each does nothing when already done. */
 bd_status bd_bench_calibrate(struct bd_bench *b, struct bd_ctl *ctl,
@@ -120,6 +126,14 @@ struct bd_acc_answer {
 bd_status bd_bench_accuracy(struct bd_acc_answer *out, struct bd_bench *b,
                             const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
                             struct bd_err *err);
+/* The same with the class answered for each image, for paired statistics. */
+struct bd_acc_ask {
+    const struct bd_bitcfg *cfg;
+    int32_t *answer; /* [images], filled; NULL = not wanted */
+};
+bd_status bd_bench_answers(struct bd_acc_answer *out, struct bd_bench *b,
+                           struct bd_acc_ask ask, struct bd_ctl *ctl,
+                           struct bd_err *err);
 /* Signal-to-noise ratio of each layer's output under cfg, all layers
  * quantized together, over the calibration images; db: [nlayers]. */
 bd_status bd_bench_lockstep(double *db, struct bd_bench *b,
@@ -152,9 +166,16 @@ struct bd_bench {
     float *float_logits, *logits; /* [images, outputs] */
     struct bd_net_eval float_eval;
     /* Published once, with release order; immutable from then on. */
-    struct bd_actstat **stat; /* [nlayers] */
+    struct bd_actstat **stat;  /* [nlayers] */
+    struct bd_chanstat **chan; /* [nlayers], NULL where too wide */
     atomic_bool calibrated, float_done;
 };
+
+/* calibrate.c: the pass, under `turn`; and freeing what it left. */
+bd_status bd_bench_pass(struct bd_bench *b, struct bd_ctl *ctl,
+                        struct bd_err *err);
+void bd_bench_forget(struct bd_bench *b);
+const struct bd_plan *bd_bench_plan(const struct bd_bench *b);
 
 /* Preprocessed pictures, decoded once when they fit into the budget. */
 struct bd_pixels;
@@ -205,6 +226,7 @@ struct bd_tool {
     /* Frees what the state owns; the lanes have ended. */
     void (*done)(void *state);
 };
+extern const struct bd_tool bd_compare_tool;
 const struct bd_tool *bd_tool_at(enum bd_tool_id id); /* NULL: no such row */
 struct bd_session;
 void *bd_tool_state(struct bd_session *s, enum bd_tool_id id); /* NULL: no
@@ -318,6 +340,11 @@ bd_status bd_history_resume(struct bd_session *s,
                             const struct bd_bitcfg *saved,
                             struct bd_history *steps, struct bd_err *err);
 
+/* A configuration with every step in force taken back: how it began. */
+bd_status bd_history_beginning(struct bd_bitcfg *out,
+                               const struct bd_bitcfg *saved,
+                               const struct bd_history *steps);
+
 /* steps.c.  Adds the undo list to the text of a session file; where it
  * begins in one, n = there is none; reads it from there, with the
  * configuration it came with.  A failed read leaves *out empty. */
@@ -345,6 +372,21 @@ void bd_picture_free(struct bd_picture *p); /* NULL is fine */
  * to be legal. */
 bd_status bd_edit_commit(struct bd_session *s, struct bd_step *step,
                          struct bd_err *err);
+
+/* now.c: weight and input errors of one layer under a choice; any thread.
+ * stat NULL: that of the input stays NaN. */
+struct bd_errors_ask {
+    int layer;
+    const struct bd_layercfg *cfg;
+    struct bd_fits *fits;
+    const struct bd_actstat *stat;
+    float learned_a;
+};
+struct bd_errors_ask bd_errors_ask_of(const struct bd_session *s, int layer,
+                                      const struct bd_layercfg *cfg);
+bd_status bd_layer_errors_of(struct bd_layer_errors *out,
+                             const struct bd_errors_ask *ask,
+                             struct bd_ctl *ctl, struct bd_err *err);
 
 /* prep.c of opening: chooses the preprocessing and says so. */
 bd_status bd_session_choose_prep(struct bd_session *s, const char *asked,

@@ -1,7 +1,9 @@
 /* The tools that exist, and the traffic between them and the session. */
 #include "session/session_priv.h"
 
-static const struct bd_tool *const tools[BD_TOOLS] = {0};
+static const struct bd_tool *const tools[BD_TOOLS] = {
+    [BD_TOOL_COMPARE] = &bd_compare_tool,
+};
 
 const struct bd_tool *bd_tool_at(enum bd_tool_id id)
 {
