@@ -11,20 +11,36 @@ const char *const bd_sens_mode_names[] = {"alone-on", "alone-off",
 void bd_sens_done(struct bd_sens_table *t)
 {
     bd_free(t->point);
+    bd_free(t->base);
+    bd_free(t->sums);
     *t = (struct bd_sens_table){0};
+}
+
+/* NULL on exhaustion, also for nothing at all: a pointer then. */
+static void *copy(const void *from, size_t n, size_t size)
+{
+    void *to = bd_alloc(n ? n : 1, size);
+
+    if (to && n)
+        memcpy(to, from, n * size);
+    return to;
 }
 
 bd_status bd_sens_copy(struct bd_sens_table *to,
                        const struct bd_sens_table *from)
 {
-    struct bd_sens_point *p = bd_alloc(from->n ? from->n : 1, sizeof *p);
+    struct bd_sens_table t = *from;
 
-    if (!p)
+    t.point = copy(from->point, from->n, sizeof *t.point);
+    t.base = copy(from->base, from->nbase, sizeof *t.base);
+    t.sums = NULL;
+    if (from->sums)
+        t.sums = copy(from->sums, from->n + from->nbase + 1, sizeof *t.sums);
+    if (!t.point || !t.base || (from->sums && !t.sums)) {
+        bd_sens_done(&t);
         return BD_ENOMEM;
-    if (from->n)
-        memcpy(p, from->point, from->n * sizeof *p);
-    *to = *from;
-    to->point = p;
+    }
+    *to = t;
     return BD_OK;
 }
 
