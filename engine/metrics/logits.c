@@ -1,8 +1,25 @@
 /* Accuracy, loss and distance to the float network, from logits.  Sums run
  * in image order in double, so every thread count gives the same bits. */
+#include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "metrics/metrics.h"
+
+bool bd_ends_in_softmax(const struct bd_model *m)
+{
+    int node = m->value[m->output[0]].producer;
+
+    return node >= 0 && strcmp(m->node[node].op, "Softmax") == 0;
+}
+
+void bd_logits_of(float *z, size_t n, const struct bd_model *m)
+{
+    bool probabilities = bd_ends_in_softmax(m);
+
+    for (size_t i = 0; probabilities && i < n; i++)
+        z[i] = logf(fmaxf(z[i], FLT_MIN));
+}
 
 /* How many classes beat class c; among equal logits the lower index wins.  A
  * logit that is not a number loses against everything. */

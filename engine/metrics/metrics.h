@@ -54,6 +54,11 @@ struct bd_net_eval {
     double ci_lo, ci_hi;   /* 95 % Wilson interval of top1 */
     double kl, agreement;  /* against float; NaN when float is unknown */
 };
+/* A network that ends in Softmax gives probabilities.  Their logarithm is
+ * what loss and KL take for logits: softmax(log p) = p.  z[n] in place, where
+ * m is such a network; else nothing happens. */
+bool bd_ends_in_softmax(const struct bd_model *m);
+void bd_logits_of(float *z, size_t n, const struct bd_model *m);
 void bd_wilson(double *lo, double *hi, int64_t right, int64_t n);
 /* logits, float_logits (NULL ok): [n, classes]; labels[n], -1 = none, or
  * NULL.  images counts the labelled ones, total is n.  Among equal logits the

@@ -8,7 +8,6 @@
  * readers on other threads look at the flag first. */
 #include "session/session_priv.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -201,12 +200,10 @@ static void chunk_done(void *arg, int64_t first, int64_t n, const float *out)
     }
 }
 
-/* A network that ends in Softmax gives probabilities.  Their logarithm is
- * what loss and KL take for logits: softmax(log p) = p. */
-static bool ends_in_softmax(const struct bd_model *m)
+void bd_bench_logits_done(const struct bd_bench *b, float *logits)
 {
-    int node = m->value[m->output[0]].producer;
-    return node >= 0 && strcmp(m->node[node].op, "Softmax") == 0;
+    size_t n = (size_t)(b->o.images * b->outputs);
+    bd_logits_of(logits, n, b->o.m);
 }
 
 /* All images of the evaluation set under q, logits in image order. */
@@ -215,15 +212,13 @@ static bd_status run_all(struct bd_bench *b, struct tally *t,
                          struct bd_err *err)
 {
     struct bd_runner_run run = {.q = q, .chunk = chunk_done, .arg = t};
-    bool probabilities = ends_in_softmax(b->o.m);
     t->b = b;
     t->sum.total = b->o.images;
     t->posted_ns = bd_now_ns();
-    t->loss = probabilities ? NAN : 0; /* of a part: not known */
+    t->loss = bd_ends_in_softmax(b->o.m) ? NAN : 0; /* of a part: not known */
     bd_status st = bd_runner_run(b->runner, &run, logits, t->ctl, err);
-    size_t n = (size_t)(b->o.images * b->outputs);
-    for (size_t i = 0; probabilities && st == BD_OK && i < n; i++)
-        logits[i] = logf(fmaxf(logits[i], FLT_MIN));
+    if (st == BD_OK)
+        bd_bench_logits_done(b, logits);
     return st;
 }
 
