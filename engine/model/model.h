@@ -144,6 +144,25 @@ const char *const *bd_arch_names(void);
 bd_status bd_onnx_write(struct bd_str *out, const struct bd_model *m,
                         const float *const *override, struct bd_err *err);
 
+/* ---------------------------------------------------------------- patching
+ * A model with some constants replaced, as repairs do. */
+struct bd_patch {
+    int value; /* the constant; -1 = a new bias of `layer`, which has none */
+    int layer;
+    const float *data; /* as many as the constant, or the layer's outputs,
+                          hold; copied */
+};
+enum { BD_FORGET_W = 1, BD_FORGET_A = 2 }; /* a learned clip */
+struct bd_patches {
+    const struct bd_patch *patch;
+    size_t n;
+    const unsigned char *forget; /* [nlayers] of the above, or NULL */
+};
+/* Borrows the base for all that stays, so the base must outlive it; the
+ * caller frees.  Its digest follows from the base's and the patches. */
+bd_status bd_model_patched(struct bd_model **out, const struct bd_model *base,
+                           const struct bd_patches *c, struct bd_err *err);
+
 /* One TensorProto (input_0.pb of conformance tests) or .npy file, copied
  * into the arena. */
 bd_status bd_tensor_load(struct bd_tensor *out, struct bd_arena *a,
