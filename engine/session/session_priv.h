@@ -140,6 +140,10 @@ bd_status bd_bench_lockstep(double *db, struct bd_bench *b,
                             const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
                             struct bd_err *err);
 
+/* After a run over all images: outputs of a network that ends in Softmax
+ * become logits; others are left alone.  logits: [images, outputs]. */
+void bd_bench_logits_done(const struct bd_bench *b, float *logits);
+
 /* What a run needs per layer, built from a configuration. */
 struct bd_qrun {
     size_t n;
@@ -227,6 +231,7 @@ struct bd_tool {
     void (*done)(void *state);
 };
 extern const struct bd_tool bd_compare_tool;
+extern const struct bd_tool bd_search_tool;
 const struct bd_tool *bd_tool_at(enum bd_tool_id id); /* NULL: no such row */
 struct bd_session;
 void *bd_tool_state(struct bd_session *s, enum bd_tool_id id); /* NULL: no

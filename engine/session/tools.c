@@ -2,6 +2,7 @@
 #include "session/session_priv.h"
 
 static const struct bd_tool *const tools[BD_TOOLS] = {
+    [BD_TOOL_SEARCH] = &bd_search_tool,
     [BD_TOOL_COMPARE] = &bd_compare_tool,
 };
 

@@ -1,0 +1,495 @@
+/* One request answered from the candidates.
+ *
+ * The request becomes a problem of bitalloc: one layer per layer, one option
+ * per candidate, costs in stored bits or bit operations, which are sums over
+ * layers exactly as bd_cost_of adds them up.  A locked layer has one option,
+ * what it has now.  The answer becomes a configuration, and its cost is then
+ * read from bd_cost_of: what is reported is what will be stored. */
+#include "session/search_priv.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const bd_budget_names[] = {"avg-bits",  "size",     "bops",
+                                       "psnr-min", "psnr-loss", "max-drop",
+                                       NULL};
+const char *const bd_search_names[] = {"dp",       "uniform", "greedy",
+                                       "lagrange", "channel", "measured",
+                                       NULL};
+static const char out_of_memory[] = "out of memory for the search";
+
+void bd_search_result_done(struct bd_search_result *r)
+{
+    bd_bitcfg_done(&r->cfg);
+    *r = (struct bd_search_result){0};
+}
+
+bd_status bd_search_result_copy(struct bd_search_result *to,
+                                const struct bd_search_result *from)
+{
+    struct bd_bitcfg cfg;
+    bd_status st = bd_bitcfg_copy(&cfg, &from->cfg);
+    if (st != BD_OK)
+        return st;
+    *to = *from;
+    to->cfg = cfg;
+    return BD_OK;
+}
+
+bool bd_search_measures(const struct bd_search_opts *o)
+{
+    return o->method == BD_SEARCH_MEASURED ||
+           o->budget == BD_BUDGET_MAX_DROP;
+}
+
+double bd_search_cost(const struct bd_cost *c, enum bd_budget b)
+{
+    if (b == BD_BUDGET_SIZE)
+        return (double)((c->size_bits + 7) / 8);
+    return b == BD_BUDGET_BOPS ? c->bops : c->avg_bits_w;
+}
+
+/* "dp 4.50 b": what the undo list and the points of the front call it. */
+void bd_search_label(struct bd_search_result *r, const struct bd_search_ask *a)
+{
+    bd_cost_of(&r->size, a->m, a->plan, &r->cfg);
+    r->cost = bd_search_cost(&r->size, a->o->budget);
+    snprintf(r->name, sizeof r->name, "%s %.2f b",
+             bd_search_names[a->o->method], r->size.avg_bits_w);
+    snprintf(r->source, sizeof r->source, "%s", a->cands->source);
+}
+
+/* ------------------------------------------------------------- the problem */
+
+bool bd_search_locked(const struct bd_search_ask *a, size_t layer)
+{
+    const char *const *g = a->o->lock;
+    if (a->cfg->layer[layer].locked)
+        return true;
+    for (; g && *g; g++)
+        if (bd_glob(*g, a->m->layer[layer].name))
+            return true;
+    return false;
+}
+
+static double code_bits(const struct bd_tensorcfg *w)
+{
+    double sum = 0;
+    if (!w->channel || w->channel->n == 0)
+        return w->bits;
+    for (int c = 0; c < w->channel->n; c++)
+        sum += w->channel->bits[c];
+    return sum / w->channel->n;
+}
+
+/* Of one layer under one choice, in bits or bit operations. */
+static double cost_of(const struct bd_search_ask *a, size_t i,
+                      const struct bd_tensorcfg *t)
+{
+    if (a->o->budget != BD_BUDGET_BOPS)
+        return (double)bd_stored_bits(a->m, (int)i, t);
+    return a->plan ? (double)bd_plan_macs(a->plan, a->m->layer[i].node) *
+                         code_bits(t) * a->cfg->layer[i].a.bits
+                   : 0;
+}
+
+static int64_t weights_of(const struct bd_model *m)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < m->nlayers; i++)
+        n += bd_tensor_count(&m->value[m->layer[i].weight].t);
+    return n;
+}
+
+/* What the configuration costs now, as the problem counts. */
+static double present_cost(const struct bd_search_ask *a)
+{
+    double sum = 0;
+    for (size_t i = 0; i < a->m->nlayers; i++)
+        sum += cost_of(a, i, &a->cfg->layer[i].w);
+    return sum;
+}
+
+static void set_budget(struct bd_search_problem *sp,
+                       const struct bd_search_ask *a)
+{
+    int64_t weights = weights_of(a->m);
+    sp->offset = 0;
+    sp->unit = 1;
+    if (a->o->budget == BD_BUDGET_SIZE) {
+        sp->unit = 8;
+        sp->offset = 32.0 * (double)(a->m->params - weights);
+    } else if (a->o->budget != BD_BUDGET_BOPS) {
+        sp->unit = (double)weights;
+    }
+    sp->p.budget = a->o->target > 0
+                       ? a->o->target * sp->unit - sp->offset
+                       : present_cost(a);
+}
+
+static void add_layer(struct bd_search_problem *sp,
+                      const struct bd_search_ask *a, size_t i, size_t *at)
+{
+    struct bd_alloc_layer *l = &sp->layer[i];
+    const struct bd_cands *c = a->cands;
+    *l = (struct bd_alloc_layer){a->m->layer[i].name, 0, sp->option + *at,
+                                 -1, -1};
+    if (bd_search_locked(a, i)) {
+        const struct bd_tensorcfg *t = &a->cfg->layer[i].w;
+        sp->option[*at] = (struct bd_alloc_option){
+            t->bits * BD_CAND_FORMS, cost_of(a, i, t), 0};
+        sp->cand[(*at)++] = NULL;
+        l->n = 1;
+        return;
+    }
+    for (size_t k = c->first[i]; k < c->first[i + 1]; k++) {
+        sp->option[*at] = (struct bd_alloc_option){
+            c->c[k].key, cost_of(a, i, &c->c[k].t), c->c[k].loss};
+        sp->cand[(*at)++] = &c->c[k];
+        l->n++;
+    }
+}
+
+/* ----------------------------------------------------------------- ties */
+
+/* All layers of either side of "A=B" are one group. */
+static bd_status tie_words(int *tie, const struct bd_search_ask *a,
+                           const char *word, struct bd_err *err)
+{
+    const char *eq = strchr(word, '=');
+    char left[300], shown[128];
+    int group = (int)a->m->nlayers, hits[2] = {0, 0};
+    bd_text_show(shown, sizeof shown, word, 40);
+    if (!eq || (size_t)(eq - word) >= sizeof left)
+        return bd_fail(err, BD_EINVALID, "tie '%s': write LAYER=LAYER", shown);
+    snprintf(left, sizeof left, "%.*s", (int)(eq - word), word);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < a->m->nlayers; i++) {
+            const char *name = a->m->layer[i].name;
+            bool l = bd_glob(left, name), r = bd_glob(eq + 1, name);
+            if (!l && !r)
+                continue;
+            hits[0] += l;
+            hits[1] += r;
+            if (pass == 0 && tie[i] >= 0 && tie[i] < group)
+                group = tie[i];
+            int old = tie[i];
+            tie[i] = pass == 1 ? group : tie[i];
+            for (size_t k = 0; pass == 1 && old >= 0 && k < a->m->nlayers; k++)
+                if (tie[k] == old)
+                    tie[k] = group;
+        }
+    if (!hits[0] || !hits[1])
+        return bd_fail(err, BD_EINVALID, "tie '%s': no layer has %s name",
+                       shown, hits[0] ? "the second" : "the first");
+    if (group == (int)a->m->nlayers) { /* a new one */
+        int next = 0;
+        for (size_t i = 0; i < a->m->nlayers; i++)
+            next = tie[i] >= next && tie[i] < group ? tie[i] + 1 : next;
+        for (size_t i = 0; i < a->m->nlayers; i++)
+            tie[i] = tie[i] == group ? next : tie[i];
+    }
+    return BD_OK;
+}
+
+static bd_status set_ties(struct bd_search_problem *sp,
+                          const struct bd_search_ask *a, struct bd_err *err)
+{
+    int *tie = bd_alloc(a->m->nlayers + 1, sizeof *tie);
+    bd_status st = tie ? BD_OK : bd_fail(err, BD_ENOMEM, out_of_memory);
+    for (size_t i = 0; st == BD_OK && i < a->m->nlayers; i++)
+        tie[i] = -1;
+    if (st == BD_OK && a->o->tie_outputs)
+        st = bd_session_ties(tie, a->m, true, err);
+    for (const char *const *t = a->o->tie; st == BD_OK && t && *t; t++)
+        st = tie_words(tie, a, *t, err);
+    /* A locked layer keeps what it has; others need not follow it into a
+     * form they may not even know. */
+    for (size_t i = 0; st == BD_OK && i < a->m->nlayers; i++)
+        sp->layer[i].tie = bd_search_locked(a, i) ? -1 : tie[i];
+    bd_free(tie);
+    return st;
+}
+
+static bd_status check_locks(const struct bd_search_ask *a, struct bd_err *err)
+{
+    char shown[128];
+    for (const char *const *g = a->o->lock; g && *g; g++) {
+        size_t i = 0;
+        while (i < a->m->nlayers && !bd_glob(*g, a->m->layer[i].name))
+            i++;
+        if (i == a->m->nlayers)
+            return bd_fail(err, BD_EINVALID, "lock '%s': no layer matches",
+                           bd_text_show(shown, sizeof shown, *g, 40));
+    }
+    return BD_OK;
+}
+
+bd_status bd_search_problem_init(struct bd_search_problem *sp,
+                                 const struct bd_search_ask *a,
+                                 struct bd_err *err)
+{
+    size_t n = a->m->nlayers, all = a->cands->first[n] + n + 1, at = 0;
+    *sp = (struct bd_search_problem){
+        .layer = bd_calloc(n + 1, sizeof *sp->layer),
+        .option = bd_calloc(all, sizeof *sp->option),
+        .cand = bd_calloc(all, sizeof *sp->cand)};
+    bd_status st = sp->layer && sp->option && sp->cand
+                       ? check_locks(a, err)
+                       : bd_fail(err, BD_ENOMEM, out_of_memory);
+    if (st == BD_OK && a->o->budget == BD_BUDGET_BOPS && !a->plan)
+        st = bd_fail(err, BD_EINVALID,
+                     "bit operations need a graph; avg-bits or size works");
+    for (size_t i = 0; i < n && st == BD_OK; i++)
+        add_layer(sp, a, i, &at);
+    if (st == BD_OK)
+        st = set_ties(sp, a, err);
+    sp->p.n = n;
+    sp->p.layer = sp->layer;
+    if (st == BD_OK)
+        set_budget(sp, a);
+    else
+        bd_search_problem_done(sp);
+    return st;
+}
+
+void bd_search_problem_done(struct bd_search_problem *sp)
+{
+    bd_free(sp->layer);
+    bd_free(sp->option);
+    bd_free(sp->cand);
+    *sp = (struct bd_search_problem){0};
+}
+
+/* ---------------------------------------------------------------- picking */
+
+static const struct bd_cand *picked(const struct bd_search_problem *sp,
+                                    size_t i, int pick)
+{
+    return sp->cand[(size_t)(sp->layer[i].option - sp->option) +
+                    (size_t)pick];
+}
+
+/* One key everywhere; -1 where a layer lacks it. */
+static double uniform_loss(int *pick, double *cost,
+                           const struct bd_search_problem *sp, int key)
+{
+    double loss = 0;
+    *cost = 0;
+    for (size_t i = 0; i < sp->p.n; i++) {
+        const struct bd_alloc_layer *l = &sp->layer[i];
+        bool locked = !picked(sp, i, 0);
+        size_t k = 0;
+        while (k < l->n && !locked && l->option[k].bits != key)
+            k++;
+        if (k == l->n)
+            return INFINITY;
+        pick[i] = (int)k;
+        *cost += l->option[k].cost;
+        loss += l->option[k].loss;
+    }
+    return loss;
+}
+
+/* The baseline: one width and one form for all, the best that fits.  false:
+ * none does; *least is what the cheapest one costs, infinite where nothing
+ * suits all layers. */
+static bool solve_uniform(struct bd_alloc_result *r, int *pick, double *least,
+                          const struct bd_search_problem *sp)
+{
+    double cost, room = sp->p.budget + 1e-9 * fabs(sp->p.budget);
+    r->loss = *least = INFINITY;
+    for (int key = 0; key < 33 * BD_CAND_FORMS; key++) {
+        double loss = uniform_loss(pick, &cost, sp, key);
+        if (isinf(loss))
+            continue;
+        *least = fmin(*least, cost);
+        if (cost > room || loss >= r->loss)
+            continue;
+        r->loss = loss;
+        r->cost = cost;
+        memcpy(r->pick, pick, sp->p.n * sizeof *pick);
+    }
+    return !isinf(r->loss);
+}
+
+/* Cheapest choice of each group that keeps the floor; exact, since groups
+ * are independent.  floor_of: the layer's own. */
+static double floor_of(const struct bd_search_problem *sp, size_t i,
+                       const struct bd_search_opts *o)
+{
+    double best = -INFINITY;
+    if (o->budget == BD_BUDGET_PSNR_MIN)
+        return o->target;
+    for (size_t k = 0; k < sp->layer[i].n; k++) {
+        const struct bd_cand *c = picked(sp, i, (int)k);
+        if (c && isfinite(c->psnr_db))
+            best = fmax(best, c->psnr_db);
+    }
+    return best - o->target;
+}
+
+static bd_status below_floor(const struct bd_search_problem *sp, size_t i,
+                             double want, struct bd_err *err)
+{
+    double best = -INFINITY;
+    char shown[128];
+    for (size_t k = 0; k < sp->layer[i].n; k++)
+        best = fmax(best, picked(sp, i, (int)k)->psnr_db);
+    return bd_fail(err, BD_EINVALID,
+                   "layer '%s' reaches %.1f dB at most, below %.1f; more "
+                   "widths or a lock help",
+                   bd_text_show(shown, sizeof shown, sp->layer[i].name, 40),
+                   best, want);
+}
+
+/* Options below the floor are priced out of reach, then the cheapest sum
+ * wins: the problem with cost and loss exchanged and no budget. */
+static bd_status solve_floor(struct bd_alloc_result *r,
+                             const struct bd_search_problem *sp,
+                             const struct bd_search_opts *o,
+                             struct bd_err *err)
+{
+    struct bd_alloc_problem p = sp->p;
+    size_t n = sp->p.n, all = 0, at = 0;
+    bd_status st = BD_OK;
+    for (size_t i = 0; i < n; i++)
+        all += sp->layer[i].n;
+    struct bd_alloc_layer *layer = bd_alloc(n + 1, sizeof *layer);
+    struct bd_alloc_option *opt = bd_alloc(all + 1, sizeof *opt);
+    if (!layer || !opt)
+        st = bd_fail(err, BD_ENOMEM, out_of_memory);
+    for (size_t i = 0; i < n && st == BD_OK; i++) {
+        double want = floor_of(sp, i, o);
+        bool any = false;
+        layer[i] = sp->layer[i];
+        layer[i].option = opt + at;
+        for (size_t k = 0; k < sp->layer[i].n; k++) {
+            const struct bd_cand *c = picked(sp, i, (int)k);
+            bool ok = !c || c->psnr_db >= want;
+            opt[at] = sp->layer[i].option[k];
+            opt[at].loss = opt[at].cost;
+            opt[at++].cost = ok ? 0 : 1;
+            any = any || ok;
+        }
+        if (!any)
+            st = below_floor(sp, i, want, err);
+    }
+    p.layer = layer;
+    p.budget = 0;
+    if (st == BD_OK && bd_allocator_find("dp")->solve(r, &p, NULL) != BD_OK)
+        st = bd_fail(err, BD_EINVALID, "tied layers share no choice that "
+                                       "keeps the floor");
+    r->loss = 0; /* what was minimised is the cost */
+    for (size_t i = 0; i < n && st == BD_OK; i++)
+        r->loss += sp->layer[i].option[r->pick[i]].loss;
+    r->bound = (double)NAN;
+    bd_free(layer);
+    bd_free(opt);
+    return st;
+}
+
+/* The smallest budget, in its own unit, in place of the allocator's words.
+ * Rounded up, so that it can be typed back. */
+static bd_status too_small(const struct bd_search_problem *sp, double least,
+                           const struct bd_search_ask *a, struct bd_err *err)
+{
+    double unit = sp->unit, target = (sp->p.budget + sp->offset) / unit;
+    const char *name = bd_budget_names[a->o->budget];
+    const char *who = a->o->method == BD_SEARCH_UNIFORM
+                          ? "one choice for all layers needs"
+                          : "the smallest possible is";
+    if (!isfinite(least))
+        return bd_fail(err, BD_EINVALID,
+                       "no choice suits all layers that are tied or alike");
+    least = (least + sp->offset) / unit;
+    if (a->o->budget == BD_BUDGET_AVG_BITS)
+        return bd_fail(err, BD_EINVALID, "%s=%.4g: %s %.4f", name, target, who,
+                       ceil(least * 1e4) / 1e4);
+    return bd_fail(err, BD_EINVALID, "%s=%.10g: %s %.10g", name, target, who,
+                   ceil(least));
+}
+
+static bd_status pick_uniform(struct bd_alloc_result *r,
+                              const struct bd_search_problem *sp,
+                              const struct bd_search_ask *a,
+                              struct bd_err *err)
+{
+    int *pick = bd_alloc(sp->p.n + 1, sizeof *pick);
+    double least;
+    if (!pick)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    bool ok = solve_uniform(r, pick, &least, sp);
+    bd_free(pick);
+    r->bound = 0;
+    return ok ? BD_OK : too_small(sp, least, a, err);
+}
+
+static bd_status pick_all(struct bd_alloc_result *r,
+                          const struct bd_search_problem *sp,
+                          const struct bd_search_ask *a, struct bd_err *err)
+{
+    static const char *const row[BD_SEARCHES] = {
+        [BD_SEARCH_GREEDY] = "greedy", [BD_SEARCH_LAGRANGE] = "lagrange"};
+    const char *name = row[a->o->method] ? row[a->o->method] : "dp";
+    struct bd_err why = {0};
+    struct bd_alloc_point front;
+    bd_status st;
+    if (a->o->budget == BD_BUDGET_PSNR_MIN ||
+        a->o->budget == BD_BUDGET_PSNR_LOSS)
+        return solve_floor(r, sp, a->o, err);
+    if (a->o->method == BD_SEARCH_UNIFORM)
+        return pick_uniform(r, sp, a, err);
+    st = bd_allocator_find(name)->solve(r, &sp->p, &why);
+    if (st != BD_EINVALID)
+        return st == BD_OK ? st : bd_fail(err, st, "%s", why.msg);
+    bool some = bd_alloc_front(&front, 1, &sp->p) > 0;
+    return too_small(sp, some ? front.cost : INFINITY, a, err);
+}
+
+/* ------------------------------------------------------------- the answer */
+
+static bd_status answer(struct bd_search_result *out,
+                        const struct bd_search_problem *sp,
+                        const struct bd_search_ask *a,
+                        const struct bd_alloc_result *r)
+{
+    struct bd_search_result res = {.loss = r->loss, .bound = r->bound,
+                                   .optimal = r->optimal};
+    bd_status st = bd_bitcfg_copy(&res.cfg, a->cfg);
+    if (st != BD_OK)
+        return st;
+    for (size_t i = 0; i < sp->p.n; i++) {
+        const struct bd_cand *c = picked(sp, i, r->pick[i]);
+        if (c)
+            bd_layercfg_set(&res.cfg.layer[i], true, &c->t);
+    }
+    res.budget = a->o->budget <= BD_BUDGET_BOPS
+                     ? (sp->p.budget + sp->offset) / sp->unit
+                     : a->o->target;
+    bd_search_label(&res, a);
+    *out = res;
+    return BD_OK;
+}
+
+bd_status bd_search_solve(struct bd_search_result *out,
+                          const struct bd_search_ask *a, struct bd_err *err)
+{
+    struct bd_search_problem sp;
+    struct bd_alloc_result r = {0};
+    int64_t start = bd_now_ns();
+    bd_status st = bd_search_problem_init(&sp, a, err);
+    if (st != BD_OK)
+        return st;
+    r.pick = bd_calloc(sp.p.n + 1, sizeof *r.pick);
+    st = r.pick ? pick_all(&r, &sp, a, err)
+                : bd_fail(err, BD_ENOMEM, out_of_memory);
+    if (st == BD_OK && answer(out, &sp, a, &r) != BD_OK)
+        st = bd_fail(err, BD_ENOMEM, out_of_memory);
+    if (st == BD_OK)
+        out->seconds = (double)(bd_now_ns() - start) / 1e9;
+    bd_free(r.pick);
+    bd_search_problem_done(&sp);
+    return st;
+}

@@ -1,0 +1,536 @@
+/* The session's side of the search.
+ *
+ * Two kinds of job on the long lane.  "Candidates" runs when the request
+ * wants other choices than those at hand, or when a sweep brought losses; its
+ * table is shared and immutable.  "Search" runs for methods that measure or
+ * take seconds.  Everything else is solved when somebody looks: the request
+ * and what it depends on have a version, and the answer carries the version
+ * it is for. */
+#include "session/search_priv.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { KEY_CANDS = 0, KEY_RUN = 1, MOST_WORDS = 64 };
+static const char out_of_memory[] = "out of memory for the search";
+
+struct words { /* a copied list of texts */
+    const char *v[MOST_WORDS + 1];
+    char *text;
+};
+
+struct tool {
+    struct bd_search_opts o;
+    struct words lock, tie;
+    char methods[256];
+    bool asked;
+    uint64_t version;        /* of the request and what it depends on */
+
+    struct bd_cands *cands;  /* newest, or NULL */
+    uint64_t cands_for;      /* digest of what they were gathered for */
+    uint64_t cands_asked;    /* ... of the job under way, 0 = none */
+    bool gathering;
+
+    uint64_t solved;         /* version of `best` or `why` */
+    struct bd_search_result best;
+    bool have, refused, running;
+    char why[512];
+};
+
+static struct tool *tool_of(struct bd_session *s)
+{
+    return bd_tool_state(s, BD_TOOL_SEARCH);
+}
+
+static struct bd_search_ask ask_of(const struct bd_session *s,
+                                   const struct tool *t)
+{
+    return (struct bd_search_ask){.m = s->m, .plan = s->plan, .cfg = &s->cfg,
+                                  .cands = t->cands, .o = &t->o,
+                                  .fits = s->fits, .bench = s->bench};
+}
+
+/* --------------------------------------------------------- the candidates */
+
+static bd_status fill_ask(struct bd_cands_ask *a, struct bd_session *s,
+                          const struct bd_search_opts *o)
+{
+    const struct bd_sens_table *sens = o->sens;
+    *a = (struct bd_cands_ask){.m = s->m, .fits = s->fits, .pool = s->pool,
+                               .nbits = o->nbits};
+    for (int k = 0; k < o->nbits && k < 16; k++)
+        a->bits[k] = o->bits[k];
+    if (a->nbits <= 0)
+        for (a->nbits = 0; a->nbits < 7; a->nbits++)
+            a->bits[a->nbits] = a->nbits + 2;
+    if (o->methods)
+        snprintf(a->methods, sizeof a->methods, "%s", o->methods);
+    bd_status st = bd_bitcfg_copy(&a->cfg, &s->cfg);
+    if (st == BD_OK && sens)
+        st = bd_sens_copy(&a->sens, sens);
+    return st;
+}
+
+/* Of all that determines a table: the forms depend on what layers have, but
+ * not on their widths. */
+static uint64_t ask_digest(const struct bd_cands_ask *a)
+{
+    uint64_t d = bd_digest(a->bits, sizeof a->bits, (uint64_t)a->nbits);
+    d = bd_digest(a->methods, strlen(a->methods), d);
+    for (size_t i = 0; i < a->cfg.n && !a->methods[0]; i++) {
+        struct bd_tensorcfg t = a->cfg.layer[i].w;
+        t.channel = NULL;
+        t.bits = t.bits == 32 ? 32 : 8;
+        uint64_t v[2] = {d, bd_tensorcfg_digest(&t)};
+        d = bd_digest(v, sizeof v, 0);
+    }
+    uint64_t v[3] = {d, a->sens.n, (uint64_t)a->sens.evaluations};
+    for (size_t i = 0; i < a->sens.n; i++)
+        v[2] = bd_digest(a->sens.point[i].value,
+                         sizeof a->sens.point[i].value, v[2]);
+    return bd_digest(v, sizeof v, 0) | 1;
+}
+
+static bd_status cands_run(void **result, void *arg, struct bd_ctl *ctl,
+                           struct bd_err *err)
+{
+    return bd_cands_build((struct bd_cands **)result, arg, ctl, err);
+}
+
+static void free_ask(void *p)
+{
+    bd_cands_ask_done(p);
+    bd_free(p);
+}
+
+static void free_cands(void *p)
+{
+    bd_cands_unref(p);
+}
+
+/* Starts gathering unless that is done or under way. */
+static void want_cands(struct bd_session *s, struct tool *t)
+{
+    struct bd_cands_ask *a = bd_calloc(1, sizeof *a);
+    if (!a)
+        return;
+    if (fill_ask(a, s, &t->o) != BD_OK) {
+        free_ask(a);
+        return;
+    }
+    uint64_t d = ask_digest(a);
+    if (t->cands_asked == d || (t->cands && t->cands_for == d &&
+                                !t->cands->partial && !t->gathering)) {
+        free_ask(a);
+        return;
+    }
+    uint64_t key = bd_tool_key(BD_TOOL_SEARCH, KEY_CANDS);
+    bd_lanes_touch(s->lanes, key);
+    t->cands_asked = d;
+    t->gathering = true;
+    if (bd_live_submit(s, &(struct bd_job){
+            .key = key, .lane = BD_LANE_LONG, .title = "search: choices",
+            .arg = a, .run = cands_run, .free_arg = free_ask,
+            .free_result = free_cands}) != BD_OK)
+        t->gathering = false;
+}
+
+const struct bd_cands *bd_search_cands(struct bd_session *s)
+{
+    struct tool *t = tool_of(s);
+    if (!t)
+        return NULL;
+    want_cands(s, t);
+    return t->cands && !t->cands->partial ? t->cands : NULL;
+}
+
+/* --------------------------------------------------------- jobs that search */
+
+struct order { /* everything a search needs, copied or counted */
+    struct bd_search_ask a;
+    struct bd_bitcfg cfg;
+    struct bd_search_opts o;
+    struct words lock, tie;
+    struct bd_cands *cands;
+};
+
+static void words_done(struct words *w)
+{
+    bd_free(w->text);
+    *w = (struct words){0};
+}
+
+static bd_status words_copy(struct words *to, const char *const *from)
+{
+    size_t n = 0, at = 0, k = 0;
+    *to = (struct words){0};
+    for (k = 0; from && from[k]; k++)
+        n += strlen(from[k]) + 1;
+    if (k == 0)
+        return BD_OK;
+    to->text = bd_alloc(n, 1);
+    if (!to->text)
+        return BD_ENOMEM;
+    for (k = 0; from[k] && k < MOST_WORDS; k++) {
+        size_t len = strlen(from[k]) + 1;
+        memcpy(to->text + at, from[k], len);
+        to->v[k] = to->text + at;
+        at += len;
+    }
+    return BD_OK;
+}
+
+static void free_order(void *p)
+{
+    struct order *o = p;
+    bd_bitcfg_done(&o->cfg);
+    bd_cands_unref(o->cands);
+    words_done(&o->lock);
+    words_done(&o->tie);
+    bd_free(o);
+}
+
+static void free_result(void *p)
+{
+    bd_search_result_done(p);
+    bd_free(p);
+}
+
+static bd_status dispatch(struct bd_search_result *out,
+                          const struct bd_search_ask *a, struct bd_ctl *ctl,
+                          struct bd_err *err)
+{
+    if (bd_search_measures(a->o))
+        return bd_search_run(out, a, ctl, err);
+    if (a->o->method == BD_SEARCH_CHANNEL)
+        return bd_search_channel(out, a, ctl, err);
+    return bd_search_solve(out, a, err);
+}
+
+static bd_status order_run(void **result, void *arg, struct bd_ctl *ctl,
+                           struct bd_err *err)
+{
+    struct order *o = arg;
+    struct bd_search_result *r = bd_calloc(1, sizeof *r);
+    if (!r)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    bd_status st = dispatch(r, &o->a, ctl, err);
+    if (st == BD_OK)
+        *result = r;
+    else
+        bd_free(r);
+    return st;
+}
+
+static struct order *order_new(const struct bd_session *s,
+                               const struct tool *t)
+{
+    struct order *o = bd_calloc(1, sizeof *o);
+    if (!o)
+        return NULL;
+    o->a = ask_of(s, t);
+    o->o = t->o;
+    o->o.sens = NULL; /* the candidates have what it said */
+    o->cands = bd_cands_ref(t->cands);
+    if (bd_bitcfg_copy(&o->cfg, &s->cfg) != BD_OK ||
+        words_copy(&o->lock, t->o.lock) != BD_OK ||
+        words_copy(&o->tie, t->o.tie) != BD_OK) {
+        free_order(o);
+        return NULL;
+    }
+    o->o.lock = t->o.lock ? o->lock.v : NULL;
+    o->o.tie = t->o.tie ? o->tie.v : NULL;
+    o->a.o = &o->o;
+    o->a.cfg = &o->cfg;
+    o->a.cands = o->cands;
+    return o;
+}
+
+static bool takes_long(const struct bd_search_opts *o)
+{
+    return bd_search_measures(o) || o->method == BD_SEARCH_CHANNEL;
+}
+
+static void start_run(struct bd_session *s, struct tool *t)
+{
+    struct order *o = order_new(s, t);
+    uint64_t key = bd_tool_key(BD_TOOL_SEARCH, KEY_RUN);
+    bd_lanes_touch(s->lanes, key);
+    t->solved = t->version;
+    t->have = t->refused = false;
+    if (!o) {
+        bd_session_say(s, "%s", out_of_memory);
+        return;
+    }
+    t->running = bd_live_submit(s, &(struct bd_job){
+        .key = key, .lane = BD_LANE_LONG, .title = "search",
+        .arg = o, .run = order_run, .free_arg = free_order,
+        .free_result = free_result}) == BD_OK;
+}
+
+static void stop_run(struct bd_session *s, struct tool *t)
+{
+    if (t->running)
+        bd_lanes_touch(s->lanes, bd_tool_key(BD_TOOL_SEARCH, KEY_RUN));
+    t->running = false;
+}
+
+/* ---------------------------------------------------------------- answers */
+
+static void refuse(struct tool *t, const char *why)
+{
+    t->refused = true;
+    snprintf(t->why, sizeof t->why, "%s", why);
+}
+
+static void accept_cands(struct bd_session *s, struct tool *t,
+                         struct bd_done *d)
+{
+    struct bd_cands *c = d->result;
+    if (!d->partial) {
+        t->gathering = false;
+        if (d->status != BD_OK) {
+            refuse(t, d->status == BD_ECANCELLED
+                          ? "gathering the choices was stopped"
+                          : d->err.msg);
+            t->solved = t->version;
+            if (d->status != BD_ECANCELLED)
+                bd_session_say(s, "search: %s", d->err.msg);
+        }
+    }
+    if (!c)
+        return;
+    bd_cands_unref(t->cands);
+    t->cands = c;
+    t->cands_for = t->cands_asked;
+    t->version++;
+}
+
+/* A stopped run keeps the best it posted. */
+static void accept_run(struct bd_session *s, struct tool *t, struct bd_done *d)
+{
+    struct bd_search_result *r = d->result;
+    if (!d->partial)
+        t->running = false;
+    if (r) {
+        bd_search_result_done(&t->best);
+        t->best = *r;
+        bd_free(r);
+        t->have = true;
+    } else if (!d->partial && !t->have) {
+        refuse(t, d->status == BD_ECANCELLED ? "stopped before the first "
+                                               "answer"
+                                             : d->err.msg);
+        if (d->status != BD_ECANCELLED)
+            bd_session_say(s, "search: %s", d->err.msg);
+    }
+}
+
+static void accept(struct bd_session *s, void *state, struct bd_done *d,
+                   uint32_t sub)
+{
+    if (sub == KEY_CANDS)
+        accept_cands(s, state, d);
+    else
+        accept_run(s, state, d);
+}
+
+/* The present size may be the budget, locks and methods the choices.  A run
+ * that measures started from what was there then, and goes on. */
+static void edited(struct bd_session *s, void *state)
+{
+    struct tool *t = state;
+    (void)s;
+    if (!t->running)
+        t->version++;
+}
+
+static void done(void *state)
+{
+    struct tool *t = state;
+    bd_cands_unref(t->cands);
+    bd_search_result_done(&t->best);
+    words_done(&t->lock);
+    words_done(&t->tie);
+}
+
+const struct bd_tool bd_search_tool = {sizeof(struct tool), accept, edited,
+                                       done};
+
+/* ------------------------------------------------------- for everybody */
+
+static bd_status check_methods(const struct bd_search_opts *o,
+                               struct bd_err *err)
+{
+    if (o->methods && strlen(o->methods) >= 250)
+        return bd_fail(err, BD_EINVALID, "the list of methods is too long");
+    return BD_OK;
+}
+
+bd_status bd_session_search(struct bd_session *s,
+                            const struct bd_search_opts *o,
+                            struct bd_err *err)
+{
+    struct tool *t = tool_of(s);
+    struct words lock, tie = {0};
+    if (!t)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    bd_status st = check_methods(o, err);
+    if (st != BD_OK)
+        return st;
+    if (bd_search_measures(o) && !s->bench)
+        return bd_fail(err, BD_EINVALID, "%s", s->why);
+    if (words_copy(&lock, o->lock) != BD_OK ||
+        words_copy(&tie, o->tie) != BD_OK) {
+        words_done(&lock);
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    }
+    stop_run(s, t);
+    snprintf(t->methods, sizeof t->methods, "%s",
+             o->methods ? o->methods : "");
+    t->o = *o;
+    t->o.methods = o->methods ? t->methods : NULL;
+    words_done(&t->lock);
+    words_done(&t->tie);
+    t->lock = lock;
+    t->tie = tie;
+    t->o.lock = o->lock ? t->lock.v : NULL;
+    t->o.tie = o->tie ? t->tie.v : NULL;
+    t->o.sens = NULL;
+    t->asked = true;
+    t->version++;
+    want_cands(s, t);
+    return BD_OK;
+}
+
+static void solve_now(struct bd_session *s, struct tool *t)
+{
+    struct bd_search_ask a = ask_of(s, t);
+    struct bd_err err = {0};
+    struct bd_search_result r;
+    t->solved = t->version;
+    t->refused = false;
+    if (bd_search_solve(&r, &a, &err) != BD_OK) {
+        refuse(t, err.msg);
+        t->have = false;
+        return;
+    }
+    bd_search_result_done(&t->best);
+    t->best = r;
+    t->have = true;
+}
+
+void bd_session_search_view(struct bd_search_view *out, struct bd_session *s)
+{
+    struct tool *t = tool_of(s);
+    *out = (struct bd_search_view){.why = out_of_memory,
+                                   .phase = BD_SEARCH_REFUSED};
+    if (!t)
+        return;
+    if (!t->running)
+        want_cands(s, t);
+    if (t->cands && t->solved != t->version && !t->running) {
+        if (!takes_long(&t->o))
+            solve_now(s, t);
+        else if (!t->gathering && t->asked)
+            start_run(s, t);
+    }
+    out->opts = t->o;
+    out->best = t->have ? &t->best : NULL;
+    out->why = t->refused ? t->why : "";
+    out->refining = t->gathering;
+    out->phase = t->running                  ? BD_SEARCH_IMPROVING
+                 : t->refused                ? BD_SEARCH_REFUSED
+                 : t->have && t->cands       ? BD_SEARCH_DONE
+                                             : BD_SEARCH_GATHERING;
+}
+
+bd_status bd_session_search_take(struct bd_session *s, struct bd_err *err)
+{
+    struct tool *t = tool_of(s);
+    struct bd_bitcfg cfg;
+    char what[80];
+    if (!t || !t->have)
+        return bd_fail(err, BD_EINVALID, "%s",
+                       t && t->refused ? t->why
+                                       : "nothing to take yet: the choices "
+                                         "are being gathered");
+    if (bd_bitcfg_copy(&cfg, &t->best.cfg) != BD_OK)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    /* Only weights were searched: inputs and locks stay as they are now. */
+    for (size_t i = 0; i < cfg.n; i++) {
+        bd_layercfg_set(&cfg.layer[i], false, &s->cfg.layer[i].a);
+        cfg.layer[i].locked = s->cfg.layer[i].locked;
+    }
+    stop_run(s, t);
+    snprintf(what, sizeof what, "search %s", t->best.name);
+    bd_status st = bd_session_set_all(s, &cfg, what, err);
+    bd_bitcfg_done(&cfg);
+    return st;
+}
+
+bool bd_session_search_stop(struct bd_session *s)
+{
+    struct tool *t = tool_of(s);
+    bool was = t && t->running;
+    if (was)
+        bd_lanes_cancel(s->lanes, bd_tool_key(BD_TOOL_SEARCH, KEY_RUN));
+    return was;
+}
+
+size_t bd_session_search_front(struct bd_session *s,
+                               struct bd_front_point *out, size_t cap)
+{
+    struct tool *t = tool_of(s);
+    struct bd_search_problem sp;
+    if (!t || !t->cands)
+        return 0;
+    struct bd_search_ask a = ask_of(s, t);
+    struct bd_search_opts o = t->o;
+    o.budget = o.budget <= BD_BUDGET_BOPS ? o.budget : BD_BUDGET_AVG_BITS;
+    o.target = 0;
+    a.o = &o;
+    if (bd_search_problem_init(&sp, &a, NULL) != BD_OK)
+        return 0;
+    size_t n = bd_alloc_front(NULL, 0, &sp.p);
+    struct bd_alloc_point *p = bd_alloc(n + 1, sizeof *p);
+    if (p)
+        bd_alloc_front(p, n, &sp.p);
+    for (size_t i = 0; p && i < n && i < cap; i++)
+        out[i] = (struct bd_front_point){(p[i].cost + sp.offset) / sp.unit,
+                                         p[i].loss};
+    bd_search_problem_done(&sp);
+    bd_free(p);
+    return p ? n : 0;
+}
+
+/* ------------------------------------------------- the command line's way */
+
+bd_status bd_session_now_search(struct bd_search_result *out,
+                                struct bd_session *s,
+                                const struct bd_search_opts *o,
+                                struct bd_ctl *ctl, struct bd_err *err)
+{
+    struct bd_cands_ask ca;
+    struct bd_cands *c = NULL;
+    bd_status st = check_methods(o, err);
+    if (st != BD_OK)
+        return st;
+    if (bd_search_measures(o) && !s->bench)
+        return bd_fail(err, BD_EINVALID, "%s", s->why);
+    st = fill_ask(&ca, s, o);
+    if (st == BD_OK)
+        st = bd_cands_build(&c, &ca, ctl, err);
+    else
+        bd_fail(err, st, out_of_memory);
+    bd_cands_ask_done(&ca);
+    if (st != BD_OK)
+        return st;
+    struct bd_search_ask a = {.m = s->m, .plan = s->plan, .cfg = &s->cfg,
+                              .cands = c, .o = o, .fits = s->fits,
+                              .bench = s->bench};
+    st = dispatch(out, &a, ctl, err);
+    bd_cands_unref(c);
+    return st;
+}
