@@ -12,6 +12,12 @@ const struct bd_arch bd_archs[] = {
     {"resnet56", 9, bd_arch_resnet},
     {"resnet110", 18, bd_arch_resnet},
     {"mobilenet-glyphs", 0, bd_arch_mobilenet},
+    {"alexnet", 0, bd_arch_alexnet},
+    {"vgg11", 11, bd_arch_vgg},
+    {"vgg16", 16, bd_arch_vgg},
+    {"resnet18", 18, bd_arch_resnet_deep},
+    {"resnet34", 34, bd_arch_resnet_deep},
+    {"resnet50", 50, bd_arch_resnet_deep},
     {"mlp", 0, bd_arch_mlp},
     {NULL, 0, NULL},
 };
@@ -20,7 +26,9 @@ const char *const *bd_arch_names(void)
 {
     static const char *const names[] = {
         "resnet20",  "resnet32",         "resnet44", "resnet56",
-        "resnet110", "mobilenet-glyphs", "mlp",      NULL};
+        "resnet110", "mobilenet-glyphs", "alexnet",  "vgg11",
+        "vgg16",     "resnet18",         "resnet34", "resnet50",
+        "mlp",       NULL};
     return names;
 }
 
@@ -186,11 +194,28 @@ int bd_arch_node(struct bd_arch_ctx *c, const char *op, const char *name,
 int bd_arch_conv(struct bd_arch_ctx *c, int x, const char *name,
                  const struct bd_arch_conv *k)
 {
+    return bd_arch_conv_more(c, x, name, k,
+                             (struct bd_arch_more){k->kernel / 2, false});
+}
+
+/* "NAME.bias" or nothing. */
+static int bias_of(struct bd_arch_ctx *c, const char *name, int64_t n,
+                   bool wanted)
+{
+    char full[160];
+    struct bd_tensor shape = {.rank = 1, .dim = {n}};
+    snprintf(full, sizeof full, "%s.bias", name);
+    return wanted ? bd_arch_const(c, full, &shape, BD_INIT_ZERO) : -1;
+}
+
+int bd_arch_conv_more(struct bd_arch_ctx *c, int x, const char *name,
+                      const struct bd_arch_conv *k, struct bd_arch_more more)
+{
     char weight[160];
     snprintf(weight, sizeof weight, "%s.weight", name);
     struct bd_tensor shape = {
         .rank = 4, .dim = {k->out, k->in / k->group, k->kernel, k->kernel}};
-    int64_t p = k->kernel / 2, kernel[] = {k->kernel, k->kernel};
+    int64_t p = more.pad, kernel[] = {k->kernel, k->kernel};
     int64_t pads[] = {p, p, p, p}, strides[] = {k->stride, k->stride};
     int64_t dilations[] = {1, 1};
     struct bd_attr attr[] = {
@@ -201,12 +226,33 @@ int bd_arch_conv(struct bd_arch_ctx *c, int x, const char *name,
         {.name = "strides", .kind = BD_ATTR_INTS, .n = 2, .ints = strides},
     };
     bool depthwise = k->group > 1 && k->group == k->in;
-    int in[] = {x, bd_arch_const(c, weight, &shape,
-                                 depthwise ? BD_INIT_SPREAD : BD_INIT_HE)};
+    int in[3] = {x};
+    in[1] = bd_arch_const(c, weight, &shape,
+                          depthwise ? BD_INIT_SPREAD : BD_INIT_HE);
+    in[2] = bias_of(c, name, k->out, more.bias);
     struct bd_node n = {.op = "Conv",
                         .name = name,
                         .in = in,
-                        .nin = 2,
+                        .nin = more.bias ? 3 : 2,
+                        .attr = attr,
+                        .nattr = sizeof attr / sizeof *attr};
+    return node(c, &n);
+}
+
+int bd_arch_max_pool(struct bd_arch_ctx *c, int x, const char *name,
+                     const struct bd_arch_pool *k)
+{
+    int64_t p = k->pad, kernel[] = {k->kernel, k->kernel};
+    int64_t pads[] = {p, p, p, p}, strides[] = {k->stride, k->stride};
+    struct bd_attr attr[] = {
+        {.name = "kernel_shape", .kind = BD_ATTR_INTS, .n = 2, .ints = kernel},
+        {.name = "pads", .kind = BD_ATTR_INTS, .n = 4, .ints = pads},
+        {.name = "strides", .kind = BD_ATTR_INTS, .n = 2, .ints = strides},
+    };
+    struct bd_node n = {.op = "MaxPool",
+                        .name = name,
+                        .in = &x,
+                        .nin = 1,
                         .attr = attr,
                         .nattr = sizeof attr / sizeof *attr};
     return node(c, &n);
@@ -302,7 +348,8 @@ bd_status bd_arch_find(const struct bd_arch **out, const char **param,
                        "no architecture '%s'; did you mean '%s'?", shown, near);
     return bd_fail(err, BD_EINVALID,
                    "no architecture '%s'; there are resnet20/32/44/56/110, "
-                   "mobilenet-glyphs and mlp:A-B-C",
+                   "resnet18/34/50, alexnet, vgg11/16, mobilenet-glyphs and "
+                   "mlp:A-B-C",
                    shown);
 }
 

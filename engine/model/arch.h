@@ -59,6 +59,18 @@ struct bd_arch_conv {
 /* "NAME.weight"; padding keeps the size at stride 1. */
 int bd_arch_conv(struct bd_arch_ctx *c, int x, const char *name,
                  const struct bd_arch_conv *k);
+/* With what few convolutions have: a padding of its own, "NAME.bias". */
+struct bd_arch_more {
+    int64_t pad;
+    bool bias;
+};
+int bd_arch_conv_more(struct bd_arch_ctx *c, int x, const char *name,
+                      const struct bd_arch_conv *k, struct bd_arch_more more);
+struct bd_arch_pool {
+    int64_t kernel, stride, pad;
+};
+int bd_arch_max_pool(struct bd_arch_ctx *c, int x, const char *name,
+                     const struct bd_arch_pool *k);
 int bd_arch_norm(struct bd_arch_ctx *c, int x, const char *name, int64_t n);
 int bd_arch_relu(struct bd_arch_ctx *c, int x, const char *name);
 /* Gemm with "NAME.weight" [out,in] and, with `bias`, "NAME.bias". */
@@ -74,5 +86,9 @@ int bd_arch_head(struct bd_arch_ctx *c, int x, const char *name, int64_t in);
 void bd_arch_resnet(struct bd_arch_ctx *c, const struct bd_arch *a);
 void bd_arch_mobilenet(struct bd_arch_ctx *c, const struct bd_arch *a);
 void bd_arch_mlp(struct bd_arch_ctx *c, const struct bd_arch *a);
+/* arch_imagenet.c */
+void bd_arch_alexnet(struct bd_arch_ctx *c, const struct bd_arch *a);
+void bd_arch_vgg(struct bd_arch_ctx *c, const struct bd_arch *a);
+void bd_arch_resnet_deep(struct bd_arch_ctx *c, const struct bd_arch *a);
 
 #endif
