@@ -67,7 +67,7 @@ struct cli_args {
     double rtol, atol, lr, momentum, decay, require;
     int64_t epochs;
     bool is_signed, is_unsigned, ascii, linear, nomouse, log_counts;
-    bool no_augment, strict;
+    bool no_augment, strict, all;
 };
 
 struct cli {
@@ -92,7 +92,8 @@ const struct cli_verb *const *bd_cli_verbs(void); /* NULL-ended */
 int bd_cli_run(struct cli *c, int (*run)(struct cli *c));
 extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
     bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export, bd_verb_plot,
-    bd_verb_train, bd_verb_completion;
+    bd_verb_train, bd_verb_completion,
+    bd_verb_compare;
 
 /* ------------------------------------------------------------------ options */
 extern const struct cli_option bd_cli_common[], bd_cli_output[], bd_cli_model[],

@@ -8,6 +8,7 @@
 #include "metrics/metrics.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* log of C(n, k) / 2^n. */
 static double log_term(int64_t n, int64_t k)
@@ -54,4 +55,26 @@ void bd_paired_of(struct bd_paired *out, const int32_t *a, const int32_t *b,
     }
     p.p_exact = bd_mcnemar(&p.p_mid, p.only_a, p.only_b);
     *out = p;
+}
+
+char *bd_paired_words(char *out, size_t cap, const struct bd_paired *p)
+{
+    char chance[40];
+
+    if (p->images == 0)
+        snprintf(out, cap, "no labelled images: nobody knows who is right");
+    else if (p->only_a + p->only_b == 0)
+        snprintf(out, cap, "right and wrong on the same images, all %lld",
+                 (long long)p->images);
+    else {
+        if (p->p_mid < 0.0001)
+            snprintf(chance, sizeof chance, "p < 0.0001");
+        else
+            snprintf(chance, sizeof chance, "p = %.2g", p->p_mid);
+        snprintf(out, cap, "B better on %lld, worse on %lld of %lld images: "
+                 "%s%s", (long long)p->only_b, (long long)p->only_a,
+                 (long long)p->images, chance,
+                 p->p_mid > 0.05 ? ", may be chance" : "");
+    }
+    return out;
 }
