@@ -1,303 +1,240 @@
-/* What one pass over the calibration set leaves of a layer's input.
+/* What one pass over the calibration set leaves of a layer's input, or of one
+ * channel of it.
  *
- * A bucket is the upper 16 bits of the float: sign, exponent and 7 bits of
- * mantissa, so its width is below 1 % of its values.  Within a bucket a value
- * is base + unit * low, where `low` is the lower 16 bits as a whole number;
- * we keep the count and the sums of low and low^2.  Whole numbers add without
- * rounding: any order of images, any number of threads give the same bits,
- * and sums of x and x^2 are as good as if all values had been kept.
+ * A bucket is the upper bits of the float: sign, exponent and a few bits of
+ * mantissa (7 for a layer, so that its width is below 1 % of its values; 3
+ * for a channel).  Within a bucket a value is base + unit * low, where `low`
+ * is the rest of the mantissa as a whole number; we keep the count and the
+ * sums of low and low^2.  Whole numbers add without rounding: any order of
+ * images, any number of threads give the same bits, and sums of x and x^2 are
+ * as good as if all values had been kept.  (Of a coarse `low` the lowest four
+ * bits are left out of the square, which must not overflow.)
  *
- * Buckets live in pages of one exponent and sign, made when first needed:
- * real activations touch some thirty of the 512. */
+ * Buckets live in blocks of eight octaves of one sign, made when first
+ * needed: real activations touch some five of the 64.  The bound is 64 blocks
+ * of 24 KB a layer; channels share a purse (chanstat.c). */
 #include "actstat_priv.h"
 #include "calib_priv.h"
 
-enum { PAGES = 512, PER_PAGE = 128, BUCKETS = PAGES * PER_PAGE };
+#include <assert.h>
 
-struct bucket {
-    int64_t n;
-    uint64_t low, low2;
+enum {
+    SQUARE = 16 /* bits of `low` whose square is summed */
 };
 
-struct page {
-    struct bucket b[PER_PAGE];
-};
-
-struct bd_actstat {
-    struct page *page[PAGES];
-    int64_t n;
-    float min, max;
-    bool failed; /* out of memory: the fit says so */
-};
+void bd_actstat_init(struct bd_actstat *s, int mantissa)
+{
+    *s = (struct bd_actstat){
+        .mantissa = mantissa, .min = INFINITY, .max = -INFINITY};
+}
 
 struct bd_actstat *bd_actstat_new(void)
 {
-    struct bd_actstat *s = bd_calloc(1, sizeof(*s));
+    struct bd_actstat *s = bd_alloc(1, sizeof(*s));
 
-    if (s) {
-        s->min = INFINITY;
-        s->max = -INFINITY;
-    }
+    if (s)
+        bd_actstat_init(s, BD_ACT_FINE);
     return s;
+}
+
+void bd_actstat_done(struct bd_actstat *s)
+{
+    for (int i = 0; i < BD_ACT_BLOCKS; i++) {
+        bd_free(s->block[i]);
+        s->block[i] = NULL;
+    }
+    bd_free(s->batch);
+    s->batch = NULL;
+    s->nbatch = 0;
 }
 
 void bd_actstat_free(struct bd_actstat *s)
 {
     if (!s)
         return;
-    for (int i = 0; i < PAGES; i++)
-        bd_free(s->page[i]);
+    bd_actstat_done(s);
     bd_free(s);
 }
 
-static struct page *page_of(struct bd_actstat *s, uint32_t i)
+bool bd_actstat_batches(struct bd_actstat *s, int n)
 {
-    if (!s->page[i])
-        s->page[i] = bd_calloc(1, sizeof(*s->page[i]));
-    if (!s->page[i])
-        s->failed = true;
-    return s->page[i];
+    float *b = n > 0 ? bd_alloc((size_t)n, 2 * sizeof(*b)) : NULL;
+
+    if (!b)
+        return n == 0;
+    for (int i = 0; i < n; i++) {
+        b[2 * i] = INFINITY;
+        b[2 * i + 1] = -INFINITY;
+    }
+    bd_free(s->batch);
+    s->batch = b;
+    s->nbatch = n;
+    return true;
 }
 
-/* The hot loop of calibration: three whole-number additions a value. */
-void bd_actstat_add(struct bd_actstat *s, const float *x, size_t n)
+/* ------------------------------------------------------------- counting */
+static struct bd_actbucket *block_of(struct bd_actstat *s, uint32_t i)
 {
+    if (s->block[i])
+        return s->block[i];
+    if (s->purse && s->purse->spent++ >= s->purse->most)
+        return NULL; /* its owner gives up all statistics of the group */
+    s->block[i] = bd_calloc((size_t)8 << s->mantissa, sizeof(**s->block));
+    if (!s->block[i])
+        s->failed = true;
+    return s->block[i];
+}
+
+struct span {
+    float lo, hi;
+};
+
+/* The hot loop of calibration: three whole-number additions a value.  m is a
+ * constant at both calls, so that shifts and masks are. */
+static inline struct span count(struct bd_actstat *s, const float *x, size_t n,
+                                const unsigned m)
+{
+    const unsigned rest = 23 - m, drop = rest > SQUARE ? rest - SQUARE : 0;
+    struct span span = {INFINITY, -INFINITY};
+
     for (size_t i = 0; i < n; i++) {
         uint32_t u;
         uint64_t low;
-        struct page *p;
-        struct bucket *b;
+        struct bd_actbucket *b;
 
         memcpy(&u, &x[i], sizeof(u));
-        if ((u & 0x7f800000u) == 0x7f800000u)
-            continue; /* not a number, or infinite */
-        p = page_of(s, u >> 23);
-        if (!p)
-            return;
-        low = u & 0xffffu;
-        b = &p->b[(u >> 16) & (PER_PAGE - 1)];
+        if ((u & 0x7f800000u) == 0x7f800000u) {
+            s->odd++; /* not a number, or infinite */
+            continue;
+        }
+        b = block_of(s, u >> 26);
+        if (!b)
+            return span;
+        low = u & ((1u << rest) - 1);
+        b += (u >> rest) & ((8u << m) - 1);
         b->n++;
         b->low += low;
-        b->low2 += low * low;
+        b->low2 += (low >> drop) * (low >> drop);
         s->n++;
-        s->min = x[i] < s->min ? x[i] : s->min;
-        s->max = x[i] > s->max ? x[i] : s->max;
+        span.lo = x[i] < span.lo ? x[i] : span.lo;
+        span.hi = x[i] > span.hi ? x[i] : span.hi;
     }
+    return span;
+}
+
+static void widen(float *lo, float *hi, struct span by)
+{
+    *lo = by.lo < *lo ? by.lo : *lo;
+    *hi = by.hi > *hi ? by.hi : *hi;
+}
+
+static struct span take(struct bd_actstat *s, const float *x, size_t n)
+{
+    struct span span = s->mantissa == BD_ACT_FINE
+                           ? count(s, x, n, BD_ACT_FINE)
+                           : count(s, x, n, BD_ACT_COARSE);
+
+    widen(&s->min, &s->max, span);
+    return span;
+}
+
+void bd_actstat_add(struct bd_actstat *s, const float *x, size_t n)
+{
+    take(s, x, n);
+}
+
+void bd_actstat_add_batch(struct bd_actstat *s, const float *x, size_t n,
+                          int batch)
+{
+    struct span span = take(s, x, n);
+
+    if (batch >= 0 && batch < s->nbatch)
+        widen(&s->batch[2 * batch], &s->batch[2 * batch + 1], span);
 }
 
 /* Adds counts and whole-number sums: exact, so order does not matter. */
+static void merge_block(struct bd_actbucket *to, const struct bd_actbucket *b,
+                        int n)
+{
+    for (int k = 0; k < n; k++) {
+        to[k].n += b[k].n;
+        to[k].low += b[k].low;
+        to[k].low2 += b[k].low2;
+    }
+}
+
 void bd_actstat_merge(struct bd_actstat *s, const struct bd_actstat *o)
 {
-    for (uint32_t i = 0; i < PAGES; i++) {
-        struct page *p = o->page[i] ? page_of(s, i) : NULL;
+    assert(s->mantissa == o->mantissa);
+    for (uint32_t i = 0; i < BD_ACT_BLOCKS; i++) {
+        struct bd_actbucket *b = o->block[i] ? block_of(s, i) : NULL;
 
-        for (int k = 0; p && k < PER_PAGE; k++) {
-            p->b[k].n += o->page[i]->b[k].n;
-            p->b[k].low += o->page[i]->b[k].low;
-            p->b[k].low2 += o->page[i]->b[k].low2;
-        }
+        if (b)
+            merge_block(b, o->block[i], 8 << s->mantissa);
     }
+    for (int i = 0; i < s->nbatch && i < o->nbatch; i++)
+        widen(&s->batch[2 * i], &s->batch[2 * i + 1],
+              (struct span){o->batch[2 * i], o->batch[2 * i + 1]});
     s->n += o->n;
-    s->min = o->min < s->min ? o->min : s->min;
-    s->max = o->max > s->max ? o->max : s->max;
+    s->odd += o->odd;
+    widen(&s->min, &s->max, (struct span){o->min, o->max});
     s->failed = s->failed || o->failed;
 }
 
-/* ---------------------------------------------------------- reading it */
-/* One bucket as numbers: n values, the border nearer to zero, and sums of
- * (x - base) and its square. */
-struct view {
-    int64_t n;
-    double base, end; /* end: the border away from zero */
-    double d1, d2;
-};
-
-/* Bucket in ascending order of values, i in [0, BUCKETS): the negative half
- * runs backwards.  NULL page or empty: false. */
-static bool view_at(struct view *v, const struct bd_actstat *s, int i)
+/* ------------------------------------------------------- bucket by bucket */
+int bd_actstat_half(const struct bd_actstat *s)
 {
-    int half = BUCKETS / 2;
-    uint32_t id = (uint32_t)(i < half ? BUCKETS - 1 - i : i - half), u;
-    const struct page *p = s->page[id / PER_PAGE];
-    const struct bucket *b = p ? &p->b[id % PER_PAGE] : NULL;
-    float base, next;
-    double unit;
+    return BD_ACT_BLOCKS / 2 * (8 << s->mantissa);
+}
 
-    if (!b || b->n == 0)
+/* Bucket by its number, which is the upper bits of its values. */
+static bool view_of(struct bd_actview *v, const struct bd_actstat *s,
+                    uint32_t id)
+{
+    unsigned rest = (unsigned)(23 - s->mantissa);
+    unsigned drop = rest > SQUARE ? rest - SQUARE : 0;
+    uint32_t per = 8u << s->mantissa, u = id << rest;
+    const struct bd_actbucket *b = s->block[id / per];
+    float base, next;
+    double unit, unit2;
+
+    if (!b || b[id % per].n == 0)
         return false;
-    u = id << 16;
+    b += id % per;
     memcpy(&base, &u, sizeof(base));
     u |= 1;
     memcpy(&next, &u, sizeof(next));
     unit = (double)next - (double)base;
+    unit2 = ldexp(unit, (int)drop);
     v->n = b->n;
     v->base = (double)base;
-    v->end = v->base + unit * 65536;
+    v->end = v->base + ldexp(unit, (int)rest);
     v->d1 = unit * (double)b->low;
-    v->d2 = unit * unit * (double)b->low2;
+    v->d2 = unit2 * unit2 * (double)b->low2;
     return true;
 }
 
-/* Pages without values are skipped whole. */
-static int next_bucket(struct view *v, const struct bd_actstat *s, int i)
+bool bd_actstat_magnitude(struct bd_actview *v, const struct bd_actstat *s,
+                          int i, bool negative)
 {
-    int half = BUCKETS / 2;
+    return view_of(v, s, (uint32_t)(i + (negative ? bd_actstat_half(s) : 0)));
+}
 
-    while (i < BUCKETS) {
-        int id = i < half ? BUCKETS - 1 - i : i - half;
+/* The negative half runs backwards; blocks without values are skipped
+ * whole. */
+int bd_actstat_next(struct bd_actview *v, const struct bd_actstat *s, int i)
+{
+    int half = bd_actstat_half(s), all = 2 * half, per = 8 << s->mantissa;
 
-        if (!s->page[id / PER_PAGE])
-            i += PER_PAGE - i % PER_PAGE;
-        else if (view_at(v, s, i))
+    while (i < all) {
+        int id = i < half ? all - 1 - i : i - half;
+
+        if (!s->block[id / per])
+            i += per - i % per;
+        else if (view_of(v, s, (uint32_t)id))
             return i + 1;
         else
             i++;
     }
     return -1;
-}
-
-double bd_actstat_min(const struct bd_actstat *s)
-{
-    return s->n ? (double)s->min : 0;
-}
-
-double bd_actstat_max(const struct bd_actstat *s)
-{
-    return s->n ? (double)s->max : 0;
-}
-
-double bd_actstat_absmax(const struct bd_actstat *s)
-{
-    return s->n ? fmax(-(double)s->min, (double)s->max) : 0;
-}
-
-int64_t bd_actstat_count(const struct bd_actstat *s)
-{
-    return s->n;
-}
-
-bool bd_actstat_failed(const struct bd_actstat *s)
-{
-    return s->failed;
-}
-
-/* x = base + d, so the sum of x^2 is n*base^2 + 2*base*d1 + d2; buckets in
- * ascending order, always the same. */
-double bd_actstat_sumsq(const struct bd_actstat *s)
-{
-    struct view v;
-    double sum = 0;
-
-    for (int i = next_bucket(&v, s, 0); i >= 0; i = next_bucket(&v, s, i))
-        sum += (double)v.n * v.base * v.base + 2 * v.base * v.d1 + v.d2;
-    return sum;
-}
-
-/* Sums of values and of magnitudes. */
-void bd_actstat_moments(struct bd_moments *m, const struct bd_actstat *s)
-{
-    struct view v;
-    double sum = 0, abs = 0, n = (double)s->n;
-
-    *m = (struct bd_moments){0};
-    if (s->n == 0)
-        return;
-    for (int i = next_bucket(&v, s, 0); i >= 0; i = next_bucket(&v, s, i)) {
-        double t = (double)v.n * v.base + v.d1;
-
-        sum += t;
-        abs += fabs(t); /* all values of a bucket have one sign */
-    }
-    m->n = (size_t)s->n;
-    m->min = bd_actstat_min(s);
-    m->max = bd_actstat_max(s);
-    m->absmax = bd_actstat_absmax(s);
-    m->sumsq = bd_actstat_sumsq(s);
-    m->mean = sum / n;
-    m->absmean = abs / n;
-    if (s->n > 1)
-        m->std = sqrt(fmax(0, m->sumsq - n * m->mean * m->mean) / (n - 1));
-}
-
-/* A bucket belongs to one level, that of its mean. */
-double bd_actstat_error(const struct bd_actstat *s, const double *levels,
-                        const double *cuts, size_t nlev)
-{
-    struct view v;
-    double e = 0;
-    size_t k = 0;
-
-    if (nlev == 0)
-        return bd_actstat_sumsq(s);
-    for (int i = next_bucket(&v, s, 0); i >= 0; i = next_bucket(&v, s, i)) {
-        double mean = v.base + v.d1 / (double)v.n, d;
-
-        while (k + 1 < nlev &&
-               mean > (cuts ? cuts[k] : (levels[k] + levels[k + 1]) / 2))
-            k++;
-        d = v.base - levels[k];
-        e += (double)v.n * d * d + 2 * d * v.d1 + v.d2;
-    }
-    return e;
-}
-
-/* Magnitudes ascending: the two buckets of equal magnitude together.  Inside
- * a bucket values are taken as evenly spread. */
-double bd_actstat_quantile_abs(const struct bd_actstat *s, double q)
-{
-    double want = fmin(fmax(q, 0), 1) * (double)s->n, have = 0;
-    double top = bd_actstat_absmax(s);
-    int half = BUCKETS / 2;
-
-    for (int i = 0; i < half; i++) {
-        struct view pos, neg;
-        bool a = view_at(&pos, s, half + i), b = view_at(&neg, s, half - 1 - i);
-        double n = (a ? (double)pos.n : 0) + (b ? (double)neg.n : 0);
-        double base = a ? pos.base : b ? -neg.base : 0;
-        double end = a ? pos.end : b ? -neg.end : 0;
-
-        if (n > 0 && have + n >= want)
-            return fmin(base + (end - base) * (want - have) / n, top);
-        have += n;
-    }
-    return top;
-}
-
-/* Spreads one bucket evenly over the bins it overlaps.  Whole numbers come
- * from rounding the running total, so that nothing is lost or counted
- * twice. */
-static void spread(const struct view *v, double lo, double w, int64_t *bins,
-                   int nbins)
-{
-    double a = fmin(v->base, v->end), b = fmax(v->base, v->end);
-    double from = (a - lo) / w, n = (double)v->n;
-    int64_t done = 0;
-    int k = 0;
-
-    if (from >= nbins || b <= lo)
-        return;
-    if (from > 0)
-        k = (int)from;
-    else
-        done = llrint(n * (lo - a) / (b - a));
-    for (; k < nbins && lo + k * w < b; k++) {
-        double edge = fmin(b, lo + (k + 1) * w);
-        int64_t upto = llrint(n * (edge - a) / (b - a));
-
-        bins[k] += upto - done;
-        done = upto;
-    }
-}
-
-void bd_actstat_histogram(const struct bd_actstat *s, double lo, double hi,
-                          int64_t *bins, int nbins)
-{
-    struct view v;
-    double w = (hi - lo) / nbins;
-
-    memset(bins, 0, (size_t)nbins * sizeof(*bins));
-    if (!(w > 0))
-        return;
-    for (int i = next_bucket(&v, s, 0); i >= 0; i = next_bucket(&v, s, i))
-        spread(&v, lo, w, bins, nbins);
 }

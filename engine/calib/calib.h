@@ -9,32 +9,68 @@
 #include "quant/quant.h"
 
 /* ------------------------------------------------------------- activations
- * What one pass over the calibration set leaves of one layer's input: counts
- * per bucket of the upper bits of the float (sign, exponent, 7 of mantissa),
- * with exact sums.  Bounded memory; merging in image order makes it the same
- * for any thread count. */
+ * What one pass over the calibration set leaves of one layer's input, or of
+ * one channel of it: counts per bucket of the upper bits of the float, with
+ * exact sums.  Bounded memory; the same for any order of images and any
+ * thread count.  Not-a-number and infinite values are counted apart and left
+ * out of everything else.  Reading: any thread, once nobody adds. */
 struct bd_actstat;
 struct bd_actstat *bd_actstat_new(void);
 void bd_actstat_free(struct bd_actstat *s);
 void bd_actstat_add(struct bd_actstat *s, const float *x, size_t n);
 void bd_actstat_merge(struct bd_actstat *s, const struct bd_actstat *o);
-double bd_actstat_min(const struct bd_actstat *s);
+int64_t bd_actstat_count(const struct bd_actstat *s); /* finite values */
+int64_t bd_actstat_nonfinite(const struct bd_actstat *s);
+double bd_actstat_min(const struct bd_actstat *s); /* all 0 when empty */
 double bd_actstat_max(const struct bd_actstat *s);
 double bd_actstat_absmax(const struct bd_actstat *s);
+double bd_actstat_mean(const struct bd_actstat *s);
+double bd_actstat_absmean(const struct bd_actstat *s); /* of |x| */
+double bd_actstat_std(const struct bd_actstat *s);     /* unbiased (n - 1) */
 double bd_actstat_sumsq(const struct bd_actstat *s);
-int64_t bd_actstat_count(const struct bd_actstat *s);
 double bd_actstat_quantile_abs(const struct bd_actstat *s, double q);
-/* Estimated sum of squared error of a grid (bucket centres). */
+/* Sum of squared error of a grid; exact but for buckets that a cut runs
+ * through. */
 double bd_actstat_error(const struct bd_actstat *s, const double *levels,
                         const double *cuts, size_t nlev);
+/* The answer to struct bd_quant_data: count and sums between cuts. */
+bool bd_actstat_cells(struct bd_quant_cell *out, const void *stat,
+                      const double *cuts, size_t ncuts);
 void bd_actstat_histogram(const struct bd_actstat *s, double lo, double hi,
                           int64_t *bins, int nbins);
+
+/* Batches of images (fixed, in image order), whose smallest and largest
+ * values are kept for the moving average.  n slots, emptied; false: no
+ * memory.  Values added to a batch count for the whole as well. */
+bool bd_actstat_batches(struct bd_actstat *s, int n);
+void bd_actstat_add_batch(struct bd_actstat *s, const float *x, size_t n,
+                          int batch);
+/* v <- v + c (x - v) over the largest (or smallest) value of each batch,
+ * beginning with the first batch's (Krishnamoorthi 2018, section 3.1.1). */
+double bd_actstat_average(const struct bd_actstat *s, bool largest, double c);
+
+/* The same per channel of a layer's input; every channel is a bd_actstat with
+ * coarser buckets (12 % of their values; sums to 2e-6).  Memory: at most 15 KB
+ * a channel, shared by the channels; a layer that needs more gives up all of
+ * them (bd_chanstat_at: NULL). */
+struct bd_chanstat;
+struct bd_chanstat *bd_chanstat_new(int64_t channels, int batches);
+void bd_chanstat_free(struct bd_chanstat *s);
+/* Adds all of x[outer][channels][inner], of one batch (-1: none). */
+void bd_chanstat_add(struct bd_chanstat *s, const float *x,
+                     struct bd_slices sl, int batch);
+int64_t bd_chanstat_channels(const struct bd_chanstat *s);
+/* Borrowed; NULL when given up or there is no such channel. */
+const struct bd_actstat *bd_chanstat_at(const struct bd_chanstat *s,
+                                        int64_t channel);
 
 /* ---------------------------------------------------------------- fitting */
 struct bd_qset { /* fitted parameters of a whole tensor */
     struct bd_tensorcfg cfg;
     size_t n;             /* 1, channels, or channels * groups */
     struct bd_qparam *p;  /* [n]; owned */
+    double *books;        /* learned levels, one set's after the other's,
+                             which p borrows; owned, NULL if none learns */
     size_t groups;        /* per channel; 1 unless grain is group */
     int64_t stored_bits;  /* codes plus side information */
 };

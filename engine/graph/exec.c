@@ -126,11 +126,11 @@ static void bind_quantized(struct bd_octx *c, struct bd_exec *e,
                            const struct bd_exec_run *r, int layer)
 {
     int v = e->p->m->layer[layer].input;
-    const struct bd_qparam *q = r->q[layer].a;
     const struct bd_tensor *x = &e->val[v];
     if (v < 0 || !x->f)
         return;
-    q->q->apply(e->qinput, x->f, (size_t)bd_tensor_count(x), q);
+    bd_graph_quantize(e->qinput, x->f,
+                      bd_graph_input_slices(e->p->m, layer, x), &r->q[layer]);
     for (int k = 0; k < c->nin; k++) {
         if (c->node->in[k] != v)
             continue;

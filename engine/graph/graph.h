@@ -22,6 +22,8 @@ struct bd_plan_opts {
                        dimension of the inputs.  0 = as declared (unknown 1) */
     bool train;    /* keep every activation; BatchNorm uses batch statistics */
     bool keep;     /* keep every activation, so that bd_exec_value gives all */
+    bool frozen;   /* with train: gradients of the network as it runs for
+                      users, BatchNorm by its stored statistics */
     const struct bd_bound *bound; /* everything these determine is computed
                        at once, so data-dependent shapes work */
     size_t nbound;
@@ -44,9 +46,20 @@ bool bd_graph_has_op(const char *op);
  * Per layer, borrowed during the run. */
 struct bd_qlayer {
     const float *w;            /* replaces the weight's data, or NULL */
-    const struct bd_qparam *a; /* quantizes the layer's input, or NULL */
+    const struct bd_qparam *a; /* [na] quantize the layer's input, or NULL;
+                                  bits 0: sent as zeros, 32: left alone */
     uint64_t key;              /* digest of both, 0 = float */
+    int64_t na;                /* input channels with a grid each (see
+                                  bd_graph_input_slices); 0 or 1 = one grid */
 };
+/* The channels of a layer's input x: dimension 1 of convolutions; of matrix
+ * products the dimension summed over, the last one as a rule. */
+struct bd_slices bd_graph_input_slices(const struct bd_model *m, int layer,
+                                       const struct bd_tensor *x);
+/* y = the layer's input x under q->a, of which x has one or q->na channels;
+ * y may be x. */
+void bd_graph_quantize(float *y, const float *x, struct bd_slices s,
+                       const struct bd_qlayer *q);
 
 /* ------------------------------------------------------------ the executor */
 struct bd_exec;
@@ -57,6 +70,11 @@ void bd_exec_free(struct bd_exec *e);
  * before quantization and its output.  */
 typedef void bd_observe_fn(void *arg, int layer, const struct bd_tensor *in,
                            const struct bd_tensor *out);
+/* Called after a layer's backward, on the executor's thread: the gradient of
+ * its input as this layer alone reads it (NULL where nothing flows) and that
+ * of its weight, summed since the last zeroing; the callback may zero it. */
+typedef void bd_gradient_fn(void *arg, int layer, const float *input,
+                            float *weight);
 struct bd_exec_run {
     const struct bd_qlayer *q;    /* [nlayers] or NULL = float */
     const float *const *override; /* [nvalues] data replacing constants, or
@@ -65,6 +83,9 @@ struct bd_exec_run {
     void *arg;
     struct bd_pool *pool; /* train plans: images over the pool, sums in a
                        fixed order; NULL = alone.  The result is the same. */
+    bd_gradient_fn *gradient; /* backward only; gets `arg`.  The network's
+                       own inputs have gradients too when it was set at the
+                       first backward pass */
 };
 float *bd_exec_input(struct bd_exec *e, int which); /* fill before running */
 bd_status bd_exec_run(struct bd_exec *e, const struct bd_exec_run *r,
@@ -120,6 +141,9 @@ struct bd_runner_run {
     void (*chunk)(void *arg, int64_t first, int64_t n, const float *out);
     bd_observe_fn *observe; /* called with worker's own arg[worker] */
     void **observe_arg;
+    /* Before a chunk: the images whose layers are observed next, with the
+     * worker's own arg.  May be NULL. */
+    void (*begin)(void *arg, int64_t first, int64_t n);
     void *arg;
     bool no_cache;
 };

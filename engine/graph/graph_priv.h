@@ -39,7 +39,7 @@ struct bd_octx {
     struct bd_tensor **out;      /* [nout] */
     void *param;                 /* the operator's own, from the arena */
     const struct bd_kernels *kernels;
-    bool train;
+    bool train, frozen;
     struct bd_err *err;
     /* Set by shape. */
     struct bd_arena *arena; /* the plan's; NULL outside planning */
@@ -79,7 +79,7 @@ struct bd_plan {
     const struct bd_kernels *kernels;
     struct bd_arena arena; /* owns everything below */
     int64_t batch;
-    bool train, keep, mixes;
+    bool train, frozen, keep, mixes;
     struct bd_gnode *node; /* [m->nnodes] */
     struct bd_tensor *val; /* [m->nvalues]; data set = constant */
     int *root;             /* [nvalues] value whose buffer it shares */
@@ -109,6 +109,7 @@ struct bd_exec {
     /* Training. */
     float **grad;  /* [nvalues] or NULL */
     bool *written; /* [nvalues] this backward pass has a value there */
+    bool to_inputs; /* the network's inputs have gradients as well */
     float **din;
     const float **dout;
     bool *acc;

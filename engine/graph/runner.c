@@ -310,6 +310,9 @@ static bd_status compute(const struct chunk *k, struct bd_exec *e,
         run.observe = observe;
         memcpy(&run.arg, &k, sizeof run.arg);
     }
+    if (j->run->begin)
+        j->run->begin(j->run->observe_arg[k->worker],
+                      k->at * j->r->batch + k->skip, k->count);
     if (start < cuts->n) {
         const struct bd_cut *c = &cuts->cut[start];
         copy_cut(e, c, j->r->store[place_of(j->r, start, k->at)], false);

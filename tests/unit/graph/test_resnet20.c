@@ -83,7 +83,7 @@ static int set_up(void **state)
     for (int k = 0; k < 2; k++) {
         int layer = k ? (int)w->m->nlayers - 1 : 0;
         w->edge[k] = edge8(w->m, layer);
-        w->q[layer] = (struct bd_qlayer){w->edge[k], NULL, 8};
+        w->q[layer] = (struct bd_qlayer){.w = w->edge[k], .key = 8};
     }
     return 0;
 }

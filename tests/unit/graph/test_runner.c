@@ -156,13 +156,13 @@ static void work_shrinks(void **state)
     must_run(r, &run, a);
     bd_runner_work(r, &ran, &all);
     assert_int_equal(ran, all);
-    q[last] = (struct bd_qlayer){w->alt[last], NULL, 9};
+    q[last] = (struct bd_qlayer){.w = w->alt[last], .key = 9};
     must_run(r, &run, b);
     bd_runner_work(r, &before, &all);
     assert_true(before * 4 < all);
     assert_memory_not_equal(a, b, sizeof a);
     q[last] = (struct bd_qlayer){0};
-    q[0] = (struct bd_qlayer){w->alt[0], NULL, 9};
+    q[0] = (struct bd_qlayer){.w = w->alt[0], .key = 9};
     must_run(r, &run, b);
     bd_runner_work(r, &ran, &all);
     assert_int_equal(ran, all);
@@ -200,7 +200,7 @@ static void observers_see_the_range(void **state)
     void *args[3] = {&s[0], &s[1], &s[2]};
     double want = 0, got = 0;
     assert_non_null(q);
-    q[0] = (struct bd_qlayer){NULL, &w->act, 4};
+    q[0] = (struct bd_qlayer){.a = &w->act, .key = 4};
     struct bd_runner_run run = {.q = q,
                                 .first = 3,
                                 .images = 7,
