@@ -26,17 +26,19 @@ static bool is_constant(const struct bd_plan *p, int v)
     return p->offset[v] == BD_NOWHERE;
 }
 
-/* Activations that are computed, and constants; not the images. */
-static bool wants_grad(const struct bd_plan *p, int v)
+/* Activations that are computed, and constants; the images only on request. */
+static bool wants_grad(const struct bd_exec *e, int v)
 {
+    const struct bd_plan *p = e->p;
     if (!bd_dtype_is_real(p->val[v].type))
         return false;
-    return is_constant(p, v) || p->m->value[v].producer >= 0;
+    return is_constant(p, v) || e->to_inputs || p->m->value[v].producer >= 0;
 }
 
 /* Marks the nodes between anything that wants a gradient and the loss. */
-static bd_status mark(const struct bd_plan *p, bool *leads, int loss)
+static void mark(const struct bd_exec *e, bool *leads, int loss)
 {
+    const struct bd_plan *p = e->p;
     memset(leads, 0, p->m->nvalues * sizeof *leads);
     leads[loss] = true;
     for (size_t i = p->m->nnodes; i-- > 0;) {
@@ -45,10 +47,9 @@ static bd_status mark(const struct bd_plan *p, bool *leads, int loss)
         for (int k = 0; !p->node[i].skip && k < n->nout; k++)
             used = used || (n->out[k] >= 0 && leads[n->out[k]]);
         for (int k = 0; used && k < n->nin; k++)
-            if (n->in[k] >= 0 && wants_grad(p, n->in[k]))
+            if (n->in[k] >= 0 && wants_grad(e, n->in[k]))
                 leads[n->in[k]] = true;
     }
-    return BD_OK;
 }
 
 /* Buffers once, on the first backward pass. */
@@ -63,7 +64,7 @@ static bd_status open_grads(struct bd_exec *e, int loss, struct bd_err *err)
     e->dout = bd_calloc((size_t)p->most_out + 1, sizeof *e->dout);
     if (!e->grad || !e->written || !e->din || !e->acc || !e->dout)
         return bd_fail(err, BD_ENOMEM, "out of memory");
-    mark(p, e->written, loss);
+    mark(e, e->written, loss);
     for (size_t v = 0; v + 1 < nv; v++) {
         size_t n = (size_t)bd_tensor_count(&p->val[v]);
         if (!e->written[v])
@@ -122,6 +123,22 @@ static bool add_piece(void *arg, int64_t i, int worker)
     return true;
 }
 
+/* Before the gradients of several readers become one. */
+static void tell(const struct bd_octx *c, struct bd_exec *e,
+                 const struct bd_exec_run *r, int layer)
+{
+    const struct bd_layer *l = &e->p->m->layer[layer];
+    const float *input = NULL;
+    float *weight = NULL;
+    for (int k = 0; k < c->nin; k++) {
+        if (c->node->in[k] == l->input)
+            input = e->din[k];
+        if (c->node->in[k] == l->weight)
+            weight = e->din[k];
+    }
+    r->gradient(r->arg, layer, input, weight);
+}
+
 static void settle(const struct bd_octx *c, struct bd_exec *e)
 {
     for (int k = 0; k < c->nin; k++) {
@@ -167,9 +184,12 @@ static bd_status back_node(struct bd_exec *e, const struct bd_exec_run *r,
     bd_status s = refuse_doubled(&c, e);
     if (s == BD_OK)
         s = c.op->backward(&c);
-    if (s == BD_OK)
-        settle(&c, e);
-    return s;
+    if (s != BD_OK)
+        return s;
+    if (r->gradient && e->p->node[i].layer >= 0)
+        tell(&c, e, r, e->p->node[i].layer);
+    settle(&c, e);
+    return BD_OK;
 }
 
 bd_status bd_exec_backward(struct bd_exec *e, const struct bd_exec_run *r,
@@ -184,8 +204,10 @@ bd_status bd_exec_backward(struct bd_exec *e, const struct bd_exec_run *r,
     if (!p->train || is_constant(p, loss_value))
         return bd_fail(err, BD_EINVALID,
                        "gradients need a plan made for training");
-    if (!e->grad || !e->spare)
+    if (!e->grad || !e->spare) {
+        e->to_inputs = r->gradient != NULL;
         s = open_grads(e, loss_value, err);
+    }
     if (s == BD_OK)
         s = bd_graph_workers(e, r->pool, err);
     if (s != BD_OK)
@@ -217,7 +239,8 @@ bool bd_exec_bn_stats(const struct bd_exec *e, int node, const float **mean,
                       const float **var, int64_t *count)
 {
     const struct bd_gnode *g = &e->p->node[node];
-    if (!e->p->train || g->skip || strcmp(g->n->op, "BatchNormalization"))
+    if (!e->p->train || e->p->frozen || g->skip ||
+        strcmp(g->n->op, "BatchNormalization"))
         return false;
     const struct bd_tensor *x = &e->p->val[g->n->in[0]];
     int64_t channels = x->rank > 1 ? x->dim[1] : 1;

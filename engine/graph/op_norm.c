@@ -29,7 +29,8 @@ static bd_status shape_bn(struct bd_octx *c)
         if (bd_tensor_count(c->in[k]) != p->b.c)
             return BD_BAD(c, "input %d does not have %lld elements", k,
                           (long long)p->b.c);
-    p->batch = c->train || bd_node_int(c->node, "training_mode", 0) != 0;
+    p->batch = (c->train && !c->frozen) ||
+               bd_node_int(c->node, "training_mode", 0) != 0;
     c->mixes = p->batch;
     c->state = 3 * (size_t)p->b.c * sizeof(float);
     s = bd_graph_out_like(c, 0, x);
@@ -137,13 +138,41 @@ static bool bn_back(void *arg, int64_t i, int worker)
     return true;
 }
 
+/* With stored statistics a channel is a line: its slope goes back. */
+static bool stored_back(void *arg, int64_t ch, int worker)
+{
+    struct bd_octx *c = arg;
+    const struct bnorm *p = c->param;
+    double inv = 1 / sqrt((double)c->in[4]->f[ch] + (double)p->b.eps);
+    double mean = (double)c->in[3]->f[ch], sum = 0, sumx = 0;
+    float k = (float)((double)c->in[1]->f[ch] * inv);
+    (void)worker;
+    for (int64_t i = 0; i < p->b.n; i++) {
+        int64_t at = (i * p->b.c + ch) * p->b.s;
+        const float *dy = c->dout[0] + at, *x = c->in[0]->f + at;
+        for (int64_t e = 0; e < p->b.s; e++) {
+            sum += (double)dy[e];
+            sumx += (double)dy[e] * ((double)x[e] - mean) * inv;
+        }
+        for (int64_t e = 0; c->din[0] && e < p->b.s; e++)
+            c->din[0][at + e] = dy[e] * k;
+    }
+    if (c->din[1])
+        c->din[1][ch] += (float)sumx;
+    if (c->din[2])
+        c->din[2][ch] += (float)sum;
+    return true;
+}
+
 static bd_status back_bn(struct bd_octx *c)
 {
     const struct bnorm *p = c->param;
     if ((c->din[1] && !c->acc[1]) || (c->din[2] && !c->acc[2]))
         return bd_graph_fail(c, BD_EUNSUPPORTED,
                              "training with computed scales");
-    if (p->b.n * p->b.s > 0)
+    if (!p->batch)
+        bd_graph_for(c, p->b.c, stored_back, c);
+    else if (p->b.n * p->b.s > 0)
         bd_graph_for(c, (p->b.c + CHANNELS - 1) / CHANNELS, bn_back, c);
     return BD_OK;
 }

@@ -150,6 +150,7 @@ static bd_status resolve_node(struct bd_plan *p, size_t i, struct bd_err *err)
                         .nout = g->n->nout,
                         .kernels = p->kernels,
                         .train = p->train,
+                        .frozen = p->frozen,
                         .err = err,
                         .arena = &p->arena};
     bd_status s = open_node(p, &c, &dump);
@@ -271,6 +272,7 @@ static bd_status build(struct bd_plan **out, const struct bd_model *m,
     p->m = m;
     p->kernels = o->kernels ? o->kernels : bd_kernels_best();
     p->train = o->train;
+    p->frozen = o->frozen;
     p->keep = o->keep || o->train;
     bd_status s = open_plan(p, err);
     if (s == BD_OK)

@@ -56,6 +56,7 @@ static struct bd_model *finish(struct net *n, int out)
 }
 
 struct check {
+    bool frozen; /* BatchNorm by its stored statistics */
     struct bd_exec *e;
     struct bd_exec_run run;
     int out;
@@ -106,7 +107,8 @@ static void open_check(struct check *c, struct bd_plan **p,
                        const struct bd_model *m)
 {
     struct bd_err err = {0};
-    struct bd_plan_opts o = {.batch = BATCH, .train = true};
+    struct bd_plan_opts o = {
+        .batch = BATCH, .train = true, .frozen = c->frozen};
     struct bd_rng rng = {3};
     if (bd_plan_new(p, m, &o, &err) != BD_OK ||
         bd_exec_new(&c->e, *p, &err) != BD_OK)
@@ -123,10 +125,10 @@ static void open_check(struct check *c, struct bd_plan **p,
         x[k] = (float)bd_rng_normal(&rng);
 }
 
-/* Takes the model.  skip: a constant whose gradient is no derivative. */
-static void gradients_match(struct bd_model *m, const char *skip)
+/* skip: a constant whose gradient is no derivative. */
+static void gradients_hold(struct bd_model *m, const char *skip, bool frozen)
 {
-    struct check c = {0};
+    struct check c = {.frozen = frozen};
     struct bd_plan *p = NULL;
     struct bd_err err = {0};
     const float **override = bd_calloc(m->nvalues, sizeof *override);
@@ -149,6 +151,12 @@ static void gradients_match(struct bd_model *m, const char *skip)
     bd_free(override);
     bd_exec_free(c.e);
     bd_plan_free(p);
+}
+
+/* Takes the model. */
+static void gradients_match(struct bd_model *m, const char *skip)
+{
+    gradients_hold(m, skip, false);
     bd_model_free(m);
 }
 
@@ -206,10 +214,9 @@ static int batch_norm(struct net *n, int x, int64_t c)
 
 /* A residual block: BatchNorm, Relu, a shortcut read three times, pooling,
  * Flatten, Gemm. */
-static void residual(void **state)
+static struct bd_model *residual_block(void)
 {
     struct net n;
-    (void)state;
     begin(&n, (int64_t[]){3, 6, 6}, 3);
     struct bd_attr pad = ints("pads", (int64_t[]){1, 1, 1, 1}, 4);
     int w0 = weight(&n, "w0", (int64_t[]){5, 3, 3, 3}, 4, 0);
@@ -226,7 +233,69 @@ static void residual(void **state)
     int b2 = weight(&n, "b2", (int64_t[]){4}, 1, 0);
     struct bd_attr t = whole("transB", 1);
     y = bd_build_node(n.b, "Gemm", "fc", (int[]){y, w2, b2}, 3, &t, 1);
-    gradients_match(finish(&n, y), "still");
+    return finish(&n, y);
+}
+
+static void residual(void **state)
+{
+    (void)state;
+    gradients_match(residual_block(), "still");
+}
+
+/* What a layer alone sends back to its input, one number per layer. */
+struct told {
+    double input[8];
+    int weights;
+};
+
+static void gradient_told(void *arg, int layer, const float *input,
+                          float *weight)
+{
+    struct told *t = arg;
+    t->input[layer] = input ? (double)input[0] : NAN;
+    t->weights += weight != NULL;
+}
+
+/* Stored statistics: the forward pass is that of users, its gradients are
+ * derivatives, and layers tell theirs, down to the image. */
+static void frozen_statistics(void **state)
+{
+    struct bd_model *m = residual_block();
+    struct check c = {.frozen = true}, plain = {0};
+    struct bd_plan *p = NULL, *q = NULL;
+    struct bd_plan_opts o = {.batch = BATCH};
+    struct bd_err err = {0};
+    struct told told = {.input = {NAN}};
+    const float h = 1.0f / 256;
+    (void)state;
+    gradients_hold(m, "still", true);
+    open_check(&c, &p, m);
+    assert_int_equal(bd_plan_new(&q, m, &o, &err), BD_OK);
+    assert_int_equal(bd_exec_new(&plain.e, q, &err), BD_OK);
+    memcpy(bd_exec_input(plain.e, 0), bd_exec_input(c.e, 0),
+           BATCH * 108 * sizeof(float));
+    plain.out = c.out;
+    plain.count = c.count;
+    plain.seed = c.seed;
+    assert_true(loss(&c) == loss(&plain));
+    c.run.gradient = gradient_told;
+    c.run.arg = &told;
+    assert_int_equal(bd_exec_backward(c.e, &c.run, c.out, c.seed, &err),
+                     BD_OK);
+    assert_int_equal(told.weights, 3);
+    float *x = bd_exec_input(c.e, 0), x0 = x[0];
+    x[0] = x0 + h;
+    double up = loss(&c);
+    x[0] = x0 - h;
+    double want = (up - loss(&c)) / (2 * (double)h);
+    assert_true(fabs(told.input[0] - want) < 2e-2 * (fabs(want) + 0.5));
+    assert_true(told.input[1] != (double)bd_exec_grad(c.e, m->layer[1].input)[0]);
+    bd_free(c.seed);
+    bd_exec_free(c.e);
+    bd_exec_free(plain.e);
+    bd_plan_free(p);
+    bd_plan_free(q);
+    bd_model_free(m);
 }
 
 /* Piecewise linear operators.  Differences across a corner are off, so the
@@ -416,6 +485,7 @@ int main(void)
         cmocka_unit_test(conv),
         cmocka_unit_test(conv1d),
         cmocka_unit_test(residual),
+        cmocka_unit_test(frozen_statistics),
         cmocka_unit_test(pieces),
         cmocka_unit_test(gemm_all_ways),
         cmocka_unit_test(max_pool),
