@@ -221,6 +221,8 @@ void bd_json_f32(struct bd_json *j, const char *key, float v); /* 9 digits */
 void bd_json_int(struct bd_json *j, const char *key, int64_t v);
 void bd_json_bool(struct bd_json *j, const char *key, bool v);
 void bd_json_null(struct bd_json *j, const char *key);
+/* A value that is JSON already, as another writer left it. */
+void bd_json_raw(struct bd_json *j, const char *key, const char *text);
 void bd_json_done(struct bd_json *j);
 
 /* ---------------------------------------------------------------- time */

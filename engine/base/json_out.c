@@ -107,6 +107,16 @@ void bd_json_arr(struct bd_json *j, const char *key)
     open_level(j, key, "[", false);
 }
 
+void bd_json_raw(struct bd_json *j, const char *key, const char *text)
+{
+    size_t n = strlen(text);
+
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
+        n--;
+    before(j, key);
+    bd_str_put(&j->out, text, n);
+}
+
 void bd_json_arr_inline(struct bd_json *j, const char *key)
 {
     open_level(j, key, "[", true);

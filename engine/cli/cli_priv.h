@@ -64,6 +64,10 @@ struct cli_args {
     const char *inputs, *expect, *methods, *bits, *grain, *clip, *format;
     const char *what, *layer, *size, *theme, *color, *script, *test;
     const char *recipe, *schedule, *channel;
+    const char *problem, *method, *budget, *sensitivity;
+    const char *lock[CLI_REPEATS + 1], *tie[CLI_REPEATS + 1];
+    int64_t evaluations;
+    bool tie_outputs;
     double rtol, atol, lr, momentum, decay, require;
     int64_t epochs;
     bool is_signed, is_unsigned, ascii, linear, nomouse, log_counts;
@@ -92,7 +96,7 @@ const struct cli_verb *const *bd_cli_verbs(void); /* NULL-ended */
 int bd_cli_run(struct cli *c, int (*run)(struct cli *c));
 extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
     bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export, bd_verb_plot,
-    bd_verb_train, bd_verb_completion,
+    bd_verb_train, bd_verb_completion, bd_verb_search,
     bd_verb_compare;
 
 /* ------------------------------------------------------------------ options */

@@ -218,6 +218,24 @@ static void *field(struct cli *c, const struct cli_option *o)
     return (char *)&c->a + o->at;
 }
 
+/* Lists end with NULL and were zeroed. */
+static bd_status repeat(struct cli *c, const struct cli_option *o,
+                        const char *value)
+{
+    const char **list = field(c, o);
+    int n = 0;
+
+    while (list[n])
+        n++;
+    if (n == CLI_REPEATS)
+        return bd_fail(&c->err, BD_EINVALID, "more than %d times %s",
+                       CLI_REPEATS, o->name);
+    list[n] = value;
+    if (list == c->a.set)
+        c->a.nset = n + 1;
+    return BD_OK;
+}
+
 /* Texts are borrowed from argv, which outlives everything here. */
 static bd_status store(struct cli *c, const struct cli_option *o,
                        const char *value)
@@ -239,11 +257,7 @@ static bd_status store(struct cli *c, const struct cli_option *o,
             return bad_value(c, o, value);
         return BD_OK;
     case CLI_REPEAT:
-        if (c->a.nset == CLI_REPEATS)
-            return bd_fail(&c->err, BD_EINVALID, "more than %d times %s",
-                           CLI_REPEATS, o->name);
-        c->a.set[c->a.nset++] = value;
-        return BD_OK;
+        return repeat(c, o, value);
     case CLI_END:
         break;
     }

@@ -368,29 +368,21 @@ static bd_status check_methods(const struct bd_search_opts *o,
     return BD_OK;
 }
 
-bd_status bd_session_search(struct bd_session *s,
-                            const struct bd_search_opts *o,
-                            struct bd_err *err)
+/* The request with copies of its texts. */
+static bd_status remember(struct tool *t, const struct bd_search_opts *o,
+                          struct bd_err *err)
 {
-    struct tool *t = tool_of(s);
     struct words lock, tie = {0};
-    if (!t)
-        return bd_fail(err, BD_ENOMEM, out_of_memory);
-    bd_status st = check_methods(o, err);
-    if (st != BD_OK)
-        return st;
-    if (bd_search_measures(o) && !s->bench)
-        return bd_fail(err, BD_EINVALID, "%s", s->why);
     if (words_copy(&lock, o->lock) != BD_OK ||
         words_copy(&tie, o->tie) != BD_OK) {
         words_done(&lock);
         return bd_fail(err, BD_ENOMEM, out_of_memory);
     }
-    stop_run(s, t);
-    snprintf(t->methods, sizeof t->methods, "%s",
-             o->methods ? o->methods : "");
+    if (o->methods != t->methods)
+        snprintf(t->methods, sizeof t->methods, "%s",
+                 o->methods ? o->methods : "");
     t->o = *o;
-    t->o.methods = o->methods ? t->methods : NULL;
+    t->o.methods = o->methods && t->methods[0] ? t->methods : NULL;
     words_done(&t->lock);
     words_done(&t->tie);
     t->lock = lock;
@@ -400,8 +392,26 @@ bd_status bd_session_search(struct bd_session *s,
     t->o.sens = NULL;
     t->asked = true;
     t->version++;
-    want_cands(s, t);
     return BD_OK;
+}
+
+bd_status bd_session_search(struct bd_session *s,
+                            const struct bd_search_opts *o,
+                            struct bd_err *err)
+{
+    struct tool *t = tool_of(s);
+    if (!t)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    bd_status st = check_methods(o, err);
+    if (st != BD_OK)
+        return st;
+    if (bd_search_measures(o) && !s->bench)
+        return bd_fail(err, BD_EINVALID, "%s", s->why);
+    stop_run(s, t);
+    st = remember(t, o, err);
+    if (st == BD_OK)
+        want_cands(s, t);
+    return st;
 }
 
 static void solve_now(struct bd_session *s, struct tool *t)
@@ -507,30 +517,46 @@ size_t bd_session_search_front(struct bd_session *s,
 
 /* ------------------------------------------------- the command line's way */
 
+/* The candidates stay with the tool: several methods share them. */
+static bd_status now_cands(struct bd_session *s, struct tool *t,
+                           const struct bd_search_opts *o, struct bd_ctl *ctl,
+                           struct bd_err *err)
+{
+    struct bd_cands_ask ca;
+    struct bd_cands *c = NULL;
+    bd_status st = fill_ask(&ca, s, o);
+    if (st != BD_OK)
+        bd_fail(err, st, out_of_memory);
+    uint64_t d = st == BD_OK ? ask_digest(&ca) : 0;
+    if (st == BD_OK && !(t->cands && t->cands_for == d))
+        st = bd_cands_build(&c, &ca, ctl, err);
+    bd_cands_ask_done(&ca);
+    if (c) {
+        bd_cands_unref(t->cands);
+        t->cands = c;
+        t->cands_for = t->cands_asked = d;
+    }
+    return st;
+}
+
 bd_status bd_session_now_search(struct bd_search_result *out,
                                 struct bd_session *s,
                                 const struct bd_search_opts *o,
                                 struct bd_ctl *ctl, struct bd_err *err)
 {
-    struct bd_cands_ask ca;
-    struct bd_cands *c = NULL;
+    struct tool *t = tool_of(s);
     bd_status st = check_methods(o, err);
     if (st != BD_OK)
         return st;
+    if (!t)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
     if (bd_search_measures(o) && !s->bench)
         return bd_fail(err, BD_EINVALID, "%s", s->why);
-    st = fill_ask(&ca, s, o);
+    st = remember(t, o, err);
     if (st == BD_OK)
-        st = bd_cands_build(&c, &ca, ctl, err);
-    else
-        bd_fail(err, st, out_of_memory);
-    bd_cands_ask_done(&ca);
+        st = now_cands(s, t, o, ctl, err);
     if (st != BD_OK)
         return st;
-    struct bd_search_ask a = {.m = s->m, .plan = s->plan, .cfg = &s->cfg,
-                              .cands = c, .o = o, .fits = s->fits,
-                              .bench = s->bench};
-    st = dispatch(out, &a, ctl, err);
-    bd_cands_unref(c);
-    return st;
+    struct bd_search_ask a = ask_of(s, t);
+    return dispatch(out, &a, ctl, err);
 }

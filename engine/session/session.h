@@ -6,8 +6,11 @@
 #define BD_SESSION_H
 
 #include "data/data.h"
+#include "feature/feature.h"
 #include "metrics/metrics.h"
 #include "sens/sens.h"
+
+#include <stdatomic.h>
 
 /* ---------------------------------------------------------------- opening */
 struct bd_session_opts { /* zero-initialised: defaults */
@@ -409,6 +412,75 @@ bd_status bd_session_now_compare(struct bd_compare *out, struct bd_session *s,
                                  const struct bd_bitcfg *const cfg[2],
                                  struct bd_ctl *ctl, struct bd_err *err);
 
+/* ------------------------------------------------- channels of a feature
+ * The network split at a layer, the feature there quantized channel by
+ * channel (channel_bit_allocation.md; engine/feature).  The float network
+ * runs; the configuration plays no part. */
+enum { BD_LAB_IMAGES = 16 };
+struct bd_lab_opts { /* zero-initialised: defaults */
+    const char *split;    /* as bd_split_find takes it */
+    enum bd_feature_kind kind;
+    int64_t images;       /* 0 = the first 16 */
+    const char *table;    /* intervals from this file, NULL = searched */
+};
+struct bd_lab { /* what is measured once; read-only but for the judge */
+    atomic_int refs;
+    struct bd_split split;
+    struct bd_feature f;
+    struct bd_qtable t;
+    struct bd_backend back;
+    struct bd_judge *judge; /* one user at a time */
+    double *mean, *dev;     /* [channels] of each channel */
+    double *sens;           /* [channels][9] output errors, NULL = not yet */
+};
+/* Runs the front end, searches the intervals, runs the back end once. */
+bd_status bd_lab_open(struct bd_lab **out, const struct bd_session *s,
+                      const struct bd_lab_opts *o, struct bd_ctl *ctl,
+                      struct bd_err *err);
+struct bd_lab *bd_lab_ref(struct bd_lab *l);
+void bd_lab_unref(struct bd_lab *l); /* NULL is fine */
+struct bd_lab_ask {
+    const char *method; /* priority, uniform, or a row of bd_allocators();
+                           NULL = priority */
+    double avg_bits;    /* 0 to 8 */
+    struct bd_priority p;
+    bool on_output;     /* losses: of the output instead of the feature */
+};
+/* bits[channels]; *left: bits per position that could not be spent.  Needs
+ * the judge for output losses, else any thread. */
+bd_status bd_lab_solve(int8_t *bits, double *left, struct bd_lab *l,
+                       const struct bd_lab_ask *ask, struct bd_err *err);
+/* Output error of section 2's baseline: the whole width within avg_bits, one
+ * interval for all channels. */
+bd_status bd_lab_uniform(double *mse, struct bd_lab *l, double avg_bits,
+                         struct bd_err *err);
+
+/* The same on the long lane, for the screen.  Asking again with the same
+ * split and quantizer only solves again; what was running is replaced. */
+struct bd_feature_ask {
+    struct bd_lab_opts lab;
+    struct bd_lab_ask solve;
+    int64_t runs; /* of the refinement */
+};
+bd_status bd_session_feature_start(struct bd_session *s,
+                                   const struct bd_feature_ask *ask,
+                                   struct bd_err *err);
+struct bd_feature_view { /* borrowed until the next collect or start */
+    bool running, stopped;
+    char split[160], why[300]; /* why: nothing came, a sentence */
+    enum bd_feature_kind kind;
+    double avg_bits, left;
+    const struct bd_lab *lab; /* NULL = not measured yet */
+    const int8_t *bits;       /* [channels] or NULL */
+    enum bd_fresh fresh;      /* of the errors: of these bits? */
+    double mse, start, uniform; /* of the output; NaN = not yet */
+    int64_t asked, done;        /* runs of the refinement */
+    const struct bd_refine_step *step; /* [done] */
+};
+/* false: never started. */
+bool bd_session_feature(struct bd_feature_view *out,
+                        const struct bd_session *s);
+
 /* -------------------------------------------------- at once, for the cli
  * The same computations as the lanes run, on the caller's thread. */
 bd_status bd_session_now_layer(struct bd_error_stats *out,
@@ -430,8 +502,8 @@ bd_status bd_session_now_eval(struct bd_net_eval *out,
                               struct bd_session *s, struct bd_ctl *ctl,
                               struct bd_err *err); /* six: two results */
 
-/* On the caller's thread, also the kinds that measure; baselines: NULL or
- * where the best uniform answer goes. */
+/* On the caller's thread, also the kinds that measure.  Afterwards
+ * bd_session_search_front answers for this request. */
 bd_status bd_session_now_search(struct bd_search_result *out,
                                 struct bd_session *s,
                                 const struct bd_search_opts *o,
