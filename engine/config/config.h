@@ -45,12 +45,35 @@ bool bd_bitcfg_same(const struct bd_bitcfg *a, const struct bd_bitcfg *b);
 /* Of what determines results: locks and recorded clips are left out. */
 uint64_t bd_bitcfg_digest(const struct bd_bitcfg *c);
 uint64_t bd_layercfg_digest(const struct bd_layercfg *c);
-/* Replaces one tensor's choice, keeping the counts of channel widths. */
+/* Gives back what a choice shares; the rest stays. */
+void bd_tensorcfg_done(struct bd_tensorcfg *t);
+/* Replaces one tensor's choice, keeping the counts of what both share. */
 void bd_tensorcfg_set(struct bd_tensorcfg *to, const struct bd_tensorcfg *v);
 /* The same for one side of a layer; a changed choice loses its recorded
  * clips.  True if anything changed. */
 bool bd_layercfg_set(struct bd_layercfg *l, bool weights,
                      const struct bd_tensorcfg *v);
+
+/* A repair the network went through before (engine/repair knows them by
+ * name), with what it takes to make it again. */
+struct bd_repair_note {
+    char *name;     /* owned */
+    int *layer;     /* owned; the chosen layers */
+    size_t nlayers; /* 0 = all */
+    bool clip_safe;
+    int64_t iterations; /* 0 = the repair's own */
+    int64_t images;     /* of calibration; 0 = it looked at none */
+    uint64_t seed;
+    struct bd_bitcfg under; /* the configuration then; n 0 = of no matter */
+};
+struct bd_repair_notes { /* in the order they were made */
+    size_t n;
+    struct bd_repair_note *note; /* owned */
+};
+void bd_repair_note_done(struct bd_repair_note *n);
+bd_status bd_repair_note_copy(struct bd_repair_note *to,
+                              const struct bd_repair_note *from);
+void bd_repair_notes_done(struct bd_repair_notes *l);
 
 /* The clip values a document also records; filled by the session. */
 struct bd_clips {
@@ -66,6 +89,7 @@ struct bd_config_metrics { /* NaN or -1 = left out */
 struct bd_config_doc {
     const struct bd_bitcfg *cfg;
     const struct bd_clips *clips; /* [n] or NULL: then the recorded ones */
+    const struct bd_repair_notes *repairs; /* NULL = none */
     struct bd_config_metrics metrics;
     const char *file;    /* NULL = the model's own name */
     const char *program; /* NULL = this one */
@@ -92,6 +116,7 @@ struct bd_config_full {
     char *file, *program, *data; /* owned; NULL = not said */
     uint64_t seed;
     int64_t edits;
+    struct bd_repair_notes repairs;
 };
 bd_status bd_config_read_full(struct bd_config_full *out,
                               const struct bd_model *m, struct bd_text text,

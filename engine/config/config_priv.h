@@ -37,6 +37,18 @@ bd_status bd_cfgread_int(struct bd_cfgread *r, int64_t *out,
 bd_status bd_cfgread_bool(struct bd_cfgread *r, bool *out,
                           const struct cJSON *obj, const char *key);
 
+/* The list of layers under a key, all of it; *cfg starts in float. */
+bd_status bd_cfgread_layers(struct bd_cfgread *r, struct bd_bitcfg *cfg,
+                            const struct cJSON *obj, const char *key);
+/* repairs.c: the list of repairs, absent = none. */
+bd_status bd_cfgread_repairs(struct bd_cfgread *r, struct bd_repair_notes *out,
+                             const struct cJSON *root);
+void bd_cfgwrite_repairs(struct bd_json *j, const struct bd_model *m,
+                         const struct bd_repair_notes *l);
+/* write.c: layers under a key, with the clips recorded in them. */
+void bd_cfgwrite_layers(struct bd_json *j, const struct bd_model *m,
+                        const char *key, const struct bd_bitcfg *cfg);
+
 /* One element of "layers" into its place in *cfg; seen[layer] holds the
  * element's number + 1 once a layer was read. */
 bd_status bd_cfgread_layer(struct bd_cfgread *r, struct bd_bitcfg *cfg,

@@ -274,12 +274,12 @@ static void warn_missing(struct bd_cfgread *r, const int *seen)
 
 /* cfg starts in float, so layers the document leaves out stay there; seen[]
  * finds those and the doubled ones. */
-static bd_status read_layers(struct bd_cfgread *r, struct bd_bitcfg *cfg,
-                             const cJSON *root)
+bd_status bd_cfgread_layers(struct bd_cfgread *r, struct bd_bitcfg *cfg,
+                            const cJSON *root, const char *key)
 {
-    const cJSON *list = member(root, "layers"), *e;
+    const cJSON *list = member(root, key), *e;
     if (!cJSON_IsArray(list))
-        return wrong_type(r, "layers", "a list");
+        return wrong_type(r, key, "a list");
     int *seen = bd_calloc(cfg->n, sizeof *seen);
     if (!seen)
         return bd_fail(r->err, BD_ENOMEM, "out of memory");
@@ -287,7 +287,7 @@ static bd_status read_layers(struct bd_cfgread *r, struct bd_bitcfg *cfg,
     int number = 0;
     cJSON_ArrayForEach(e, list)
     {
-        size_t mark = bd_cfgread_enter(r, "layers[%d]", number);
+        size_t mark = bd_cfgread_enter(r, "%s[%d]", key, number);
         st = bd_cfgread_layer(r, cfg, seen, e, number++);
         bd_cfgread_leave(r, mark);
         if (st != BD_OK)
@@ -323,10 +323,10 @@ static bd_status read_root(struct bd_cfgread *r, struct bd_config_full *out,
 {
     static const char *const known[] = {"schema", "model", "layers",
                                         "metrics", "provenance", "session",
-                                        NULL};
+                                        "repairs", NULL};
     bd_status st = check_schema(r, root);
     if (st == BD_OK)
-        st = read_layers(r, &out->cfg, root);
+        st = bd_cfgread_layers(r, &out->cfg, root, "layers");
     if (st == BD_OK) /* after the layers: says that their names fit */
         st = read_model(r, out, root);
     if (st == BD_OK)
@@ -335,6 +335,8 @@ static bd_status read_root(struct bd_cfgread *r, struct bd_config_full *out,
         st = read_provenance(r, out, root);
     if (st == BD_OK)
         st = read_session(r, out, root);
+    if (st == BD_OK)
+        st = bd_cfgread_repairs(r, &out->repairs, root);
     if (st == BD_OK)
         bd_cfgread_extra(r, root, known);
     return st;
@@ -365,6 +367,7 @@ bd_status bd_config_read_full(struct bd_config_full *out,
 void bd_config_full_done(struct bd_config_full *f)
 {
     bd_bitcfg_done(&f->cfg);
+    bd_repair_notes_done(&f->repairs);
     bd_free(f->file);
     bd_free(f->program);
     bd_free(f->data);
@@ -379,6 +382,9 @@ bd_status bd_config_read(struct bd_bitcfg *out, const struct bd_model *m,
     bd_status st = bd_config_read_full(&f, m, text, warn, err);
     if (st != BD_OK)
         return st;
+    if (warn && f.repairs.n > 0)
+        bd_str_printf(warn, "repairs: made for a repaired network; only the "
+                            "choices are read here\n");
     *out = f.cfg;
     f.cfg = (struct bd_bitcfg){0};
     bd_config_full_done(&f);

@@ -1,6 +1,6 @@
 /* Writing bitdial.config/1: one fixed order of keys, one line per tensor, so
  * that a difference of two documents reads like a list of edits. */
-#include "config/config.h"
+#include "config/config_priv.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -74,11 +74,26 @@ static void put_grain(struct bd_json *j, const struct bd_tensorcfg *t)
     bd_json_arr_end(j);
 }
 
+/* {"of":8,"mask":248,"alphas_lsb_first":[...]} */
+static void put_planes(struct bd_json *j, const struct bd_planecode *c)
+{
+    flat_obj(j, "planes");
+    bd_json_int(j, "of", c->of);
+    bd_json_int(j, "mask", (int64_t)c->mask);
+    bd_json_arr_inline(j, "alphas_lsb_first");
+    for (int k = 0; k < c->of; k++)
+        bd_json_f64(j, NULL, c->alpha[k]);
+    bd_json_arr_end(j);
+    bd_json_obj_end(j);
+}
+
 static void put_choice(struct bd_json *j, const struct bd_tensorcfg *t)
 {
     bd_json_str(j, "method", bd_quantizer_at(t->quant)->name);
     bd_json_int(j, "bits", t->bits);
     put_grain(j, t);
+    if (t->planes)
+        put_planes(j, &t->planes->code);
 }
 
 /* Fresh clips win over those a document brought along; where nobody computed
@@ -118,9 +133,9 @@ static void put_acts(struct bd_json *j, const struct bd_layercfg *l,
 }
 
 static void put_layers(struct bd_json *j, const struct bd_model *m,
-                       const struct bd_config_doc *doc)
+                       const struct bd_config_doc *doc, const char *key)
 {
-    bd_json_arr(j, "layers");
+    bd_json_arr(j, key);
     for (size_t i = 0; i < doc->cfg->n; i++) {
         const struct bd_layercfg *l = &doc->cfg->layer[i];
         const struct bd_clips *c = doc->clips ? &doc->clips[i] : NULL;
@@ -133,6 +148,12 @@ static void put_layers(struct bd_json *j, const struct bd_model *m,
         bd_json_obj_end(j);
     }
     bd_json_arr_end(j);
+}
+
+void bd_cfgwrite_layers(struct bd_json *j, const struct bd_model *m,
+                        const char *key, const struct bd_bitcfg *cfg)
+{
+    put_layers(j, m, &(struct bd_config_doc){.cfg = cfg}, key);
 }
 
 /* Only the file's name: folders of one machine mean nothing on another, and
@@ -202,7 +223,8 @@ bd_status bd_config_write(struct bd_str *out, const struct bd_model *m,
     bd_json_obj(&j, NULL);
     bd_json_str(&j, "schema", "bitdial.config/1");
     put_model(&j, m, doc->file);
-    put_layers(&j, m, doc);
+    bd_cfgwrite_repairs(&j, m, doc->repairs);
+    put_layers(&j, m, doc, "layers");
     put_metrics(&j, &doc->metrics);
     put_provenance(&j, doc);
     bd_json_obj_end(&j);

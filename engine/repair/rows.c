@@ -163,7 +163,6 @@ static void see_inputs(void *arg, int64_t image, int layer,
     struct bd_rng rng = bd_rng_fork(g->in->seed, (uint64_t)image);
     int64_t all = g->win.channels_last ? (int64_t)n / r->k
                                        : g->win.oh * g->win.ow;
-    const struct bd_qparam *a = g->q[layer].a;
     float *copy = bd_alloc(n, sizeof *copy);
     int64_t taps = g->win.kh * g->win.kw;
     (void)out;
@@ -171,8 +170,10 @@ static void see_inputs(void *arg, int64_t image, int layer,
         atomic_store(&g->failed, true);
         return;
     }
-    if (a)
-        a->q->apply(copy, in->f, n, a);
+    if (g->q[layer].a)
+        bd_graph_quantize(copy, in->f,
+                          bd_graph_input_slices(g->in->m, layer, in),
+                          &g->q[layer]);
     else
         memcpy(copy, in->f, n * sizeof *copy);
     for (int64_t i = 0; i < r->per_image; i++) {
