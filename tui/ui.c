@@ -390,6 +390,8 @@ static bool open_action(struct ui *ui, enum ui_action a)
         return ui_open_palette(ui), true;
     case UI_LOG:
         return ui_open_log(ui), true;
+    case UI_KEEP:
+        return ui_ask_keep(ui), true;
     case UI_HISTORY:
         return ui_open_history(ui), true;
     case UI_SORT:

@@ -7,6 +7,7 @@
  *   list.c      which layers are shown, in which order; marks; the cursor
  *   filter.c    the filter language
  *   edit.c      actions and commands that change the configuration
+ *   keep.c      configurations kept under names
  *   command.c   what `:` and scripts accept
  *   config.c    the person's settings; copy.c: the clipboard
  *   overlay.c   prompt, menu, pager, question: whatever takes keys first
@@ -185,6 +186,15 @@ void ui_set_bits(struct ui *ui, struct bd_sel sel, enum bd_part part,
                  int bits);
 /* Says what the last edit did, naming how many layers. */
 void ui_said(struct ui *ui, bd_status st, const struct bd_err *err);
+
+/* ------------------------------------------- keep.c and screen_compare.c */
+/* Commands: arguments as typed; false: refused, with a note. */
+bool ui_keep(struct ui *ui, const char *name);    /* "" = next number */
+bool ui_forget(struct ui *ui, const char *name);
+bool ui_compare(struct ui *ui, const char *args); /* "A, B", "B" or "" */
+void ui_ask_keep(struct ui *ui);
+/* Opens Compare with these sides; NULL = as it was. */
+bool ui_compare_sides(struct ui *ui, const char *a, const char *b);
 
 /* ------------------------------------------------------------ command.c */
 struct ui_command {
