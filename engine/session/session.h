@@ -228,6 +228,19 @@ const struct bd_sens_table *bd_session_sens(const struct bd_session *s);
 /* Loss of one layer under its present choice (weights and input), by the
  * newest sweep, interpolated between widths; NaN = not known. */
 double bd_session_layer_sens(const struct bd_session *s, int layer);
+/* The same for a list of layers: a layer left in float is judged by what 4
+ * bits, or the measured width nearest to it, would do. */
+struct bd_sens_view {
+    enum bd_sens_metric metric;
+    double loss, half; /* NaN = not known */
+    int bits;          /* the width meant */
+    bool here;         /* it is the present one */
+    double per_bit;    /* loss per bit of storage saved against float */
+};
+void bd_session_sens_of(struct bd_sens_view *out, const struct bd_session *s,
+                        int layer);
+bool bd_session_sweeping(const struct bd_session *s);
+int bd_sens_metric_of(const struct bd_sens_table *t); /* the first it has */
 
 /* ---------------------------------------------------------------- search
  * Which layer gets how many bits, under a budget?  What every choice of

@@ -17,6 +17,7 @@
  *   kept.c     configurations kept under names; compare.c: two of them
  *   tools.c    the table of tools: sweep, search, ..., each with its own
  *              state and jobs, so that nothing above has to know them
+ *   lab.c      channel allocation at a split; feature.c: the same as a tool
  *   log.c      the log
  *
  * Who owns what: the session (interface's thread) owns the configuration,
@@ -53,6 +54,15 @@ struct bd_fit { /* weights of one layer under one choice; immutable */
 struct bd_fits;
 bd_status bd_fits_new(struct bd_fits **out, const struct bd_model *m,
                       struct bd_err *err);
+/* Of a repaired network: shares what the repair left alone with `before`,
+ * which must outlive it.  ref: errors are measured against its weights, NULL
+ * = m's own. */
+bd_status bd_fits_after(struct bd_fits **out, const struct bd_model *m,
+                        struct bd_fits *before, const struct bd_model *ref,
+                        struct bd_err *err);
+/* The weights a layer's error is measured against when they are not those
+ * that are quantized; else NULL. */
+const float *bd_fits_reference(struct bd_fits *f, int layer);
 void bd_fits_free(struct bd_fits *f);
 struct bd_weights bd_fits_weights(const struct bd_fits *f, int layer);
 const struct bd_basic *bd_fits_peek_basic(struct bd_fits *f, int layer);
@@ -96,6 +106,10 @@ struct bd_bench_opts {
     size_t memory;
     struct bd_pool *pool;
     struct bd_fits *fits;
+    /* Of a repaired network; all NULL and 0 for the network as it came. */
+    struct bd_bench *reference; /* whose float outputs and pictures count */
+    const struct bd_model *ref; /* whose layers' outputs count, NULL = m */
+    uint64_t salt;              /* part of the digest of every answer */
 };
 struct bd_bench;
 bd_status bd_bench_new(struct bd_bench **out, const struct bd_bench_opts *o,
@@ -120,7 +134,8 @@ bd_status bd_bench_float(struct bd_bench *b, struct bd_ctl *ctl,
 /* Accuracy of a configuration, with both steps before it where needed.
  * Posts partial results (struct bd_acc_answer) through ctl. */
 struct bd_acc_answer {
-    uint64_t digest; /* of the configuration; 0 = a partial float run */
+    uint64_t digest; /* bd_stage_digest of the configuration; 0 = a partial
+                        float run */
     struct bd_net_eval eval;
 };
 bd_status bd_bench_accuracy(struct bd_acc_answer *out, struct bd_bench *b,
@@ -194,8 +209,10 @@ struct bd_change {
     int layer;
     struct bd_layercfg before, after;
 };
+struct bd_stage;
 struct bd_step { /* one undo step */
     char what[112];
+    struct bd_stage *from, *to; /* of a repair; NULL = the network stays */
     uint64_t merge; /* equal and recent: joins the step before; 0 = never */
     int64_t when_ns;
     size_t n;
@@ -210,6 +227,68 @@ void bd_step_done(struct bd_step *s);
 /* Moves *s in, dropping what could have been redone.  False: no memory. */
 bool bd_history_push(struct bd_history *h, struct bd_step *s);
 void bd_history_done(struct bd_history *h);
+
+/* ----------------------------------------------------------------- stages
+ * A repair changes the network: its weights, what is fitted to them, what
+ * runs images.  These go together as a stage.  The session points into the
+ * present one; all stages live until it closes, since lanes may use them and
+ * undo returns to them with all they know. */
+struct bd_stage {
+    struct bd_model *m;
+    struct bd_fits *fits;
+    struct bd_bench *bench; /* NULL: no accuracy */
+    struct bd_stage *from;  /* NULL: the network as it was opened */
+    const struct bd_model *ref; /* what errors are measured against */
+    struct bd_repair_note note; /* what led here */
+    uint64_t salt;              /* of digests; 0 for the first */
+};
+/* Digest of a configuration of a stage's network. */
+uint64_t bd_stage_digest(uint64_t salt, const struct bd_bitcfg *c);
+uint64_t bd_session_digest(const struct bd_session *s,
+                           const struct bd_bitcfg *c);
+/* The network as it came, with nothing quantized. */
+bool bd_session_is_original(const struct bd_session *s);
+
+struct bd_stage_ask { /* what making a stage takes; any thread */
+    struct bd_stage *from;
+    const struct bd_bitcfg *cfg; /* n 0 in the note's `under`: this one */
+    const struct bd_repair_note *note;
+    struct bd_pool *pool;
+};
+struct bd_stage_made {
+    struct bd_stage *stage; /* NULL: the network stays */
+    struct bd_bitcfg cfg;   /* n 0: the choices stay */
+    char what[112];         /* "equalize: 19 pairs" */
+};
+bd_status bd_stage_make(struct bd_stage_made *out,
+                        const struct bd_stage_ask *a, struct bd_ctl *ctl,
+                        struct bd_err *err);
+void bd_stage_made_done(struct bd_stage_made *m); /* stages too */
+void bd_stage_free(struct bd_stage *g);
+/* One after the other; *out is the last, its predecessors hang on it down to
+ * `from`. */
+bd_status bd_stage_replay(struct bd_stage **out, const struct bd_stage_ask *a,
+                          const struct bd_repair_notes *notes,
+                          struct bd_ctl *ctl, struct bd_err *err);
+void bd_stage_free_down_to(struct bd_stage *g, const struct bd_stage *from);
+/* Interface's thread.  adopt: the session owns it, and those it came from,
+ * from now on; false: no memory. */
+void bd_stages_start(struct bd_session *s);
+bool bd_stages_adopt(struct bd_session *s, struct bd_stage *g);
+void bd_stages_done(struct bd_session *s);
+/* Makes a stage the present one; false: it is, or NULL. */
+bool bd_stage_enter(struct bd_session *s, struct bd_stage *g);
+/* What led to the present stage, oldest first; the array is the caller's, the
+ * notes are not. */
+bd_status bd_stage_notes(struct bd_repair_notes *out,
+                         const struct bd_stage *at);
+/* repair.c: the repairs of an earlier session once more, on a lane; then
+ * bd_persist_resume. */
+bd_status bd_repair_again(struct bd_session *s,
+                          const struct bd_repair_notes *notes,
+                          struct bd_err *err);
+/* A finished answer came in: a repair may have waited for it. */
+void bd_repair_measured(struct bd_session *s);
 
 /* ------------------------------------------------------------------ tools
  * A capability beside the live numbers is one file and one row in tools.c.
@@ -231,7 +310,10 @@ struct bd_tool {
     void (*done)(void *state);
 };
 extern const struct bd_tool bd_compare_tool;
-extern const struct bd_tool bd_search_tool;
+extern const struct bd_tool bd_feature_tool;
+extern const struct bd_tool bd_sweep_tool;  /* sweep.c */
+extern const struct bd_tool bd_search_tool, bd_trade_tool;
+extern const struct bd_tool bd_repair_tool;
 const struct bd_tool *bd_tool_at(enum bd_tool_id id); /* NULL: no such row */
 struct bd_session;
 void *bd_tool_state(struct bd_session *s, enum bd_tool_id id); /* NULL: no
@@ -289,6 +371,9 @@ struct bd_session {
     struct bd_lanes *lanes;
     struct bd_fits *fits;
     struct bd_bench *bench; /* NULL: no accuracy, `why` says why */
+    struct bd_stage base, *at; /* m, fits and bench are at's */
+    struct bd_stage **stage;   /* the others, owned */
+    size_t nstages, stage_cap;
     char why[800];
     int64_t images;
     uint64_t seed;
@@ -326,10 +411,17 @@ struct bd_session {
     int64_t edits_before;
 };
 
+/* live.c: after another stage was entered; the choices are in force. */
+void bd_live_network(struct bd_session *s);
+/* Forgets what belongs to the stage that is left. */
+void bd_live_leave(struct bd_session *s);
 /* live.c: after a step went in or out; at the start; cheap queries. */
 void bd_live_start(struct bd_session *s);
 void bd_live_follow(struct bd_session *s, const struct bd_step *step);
 void bd_live_done(struct bd_session *s);
+/* Keeps an exact accuracy for when its configuration comes back. */
+void bd_live_remember(struct bd_session *s, const struct bd_acc_answer *a);
+void bd_trade_seen(struct bd_session *s, const struct bd_acc_answer *a);
 bd_status bd_live_submit(struct bd_session *s, const struct bd_job *j);
 uint64_t bd_live_key(enum bd_live_kind kind, int layer);
 void bd_live_channels(struct bd_session *s, int layer);
@@ -341,9 +433,12 @@ void bd_persist_close(struct bd_session *s);
 
 /* history.c: `saved` in force with its undo list, which moves in; what is
  * there now becomes the step before it. */
-bd_status bd_history_resume(struct bd_session *s,
+bd_status bd_history_resume(struct bd_session *s, struct bd_stage *stage,
                             const struct bd_bitcfg *saved,
                             struct bd_history *steps, struct bd_err *err);
+/* persist.c: the saved configuration, once its network is there. */
+bd_status bd_persist_resume(struct bd_session *s, struct bd_stage *stage,
+                            struct bd_err *err);
 
 /* A configuration with every step in force taken back: how it began. */
 bd_status bd_history_beginning(struct bd_bitcfg *out,

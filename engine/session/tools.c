@@ -2,8 +2,11 @@
 #include "session/session_priv.h"
 
 static const struct bd_tool *const tools[BD_TOOLS] = {
+    [BD_TOOL_SWEEP] = &bd_sweep_tool,
     [BD_TOOL_SEARCH] = &bd_search_tool,
+    [BD_TOOL_TRADE] = &bd_trade_tool,
     [BD_TOOL_COMPARE] = &bd_compare_tool,
+    [BD_TOOL_FEATURE] = &bd_feature_tool,
 };
 
 const struct bd_tool *bd_tool_at(enum bd_tool_id id)
