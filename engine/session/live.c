@@ -60,7 +60,7 @@ static void show_acc(struct bd_session *s, const struct bd_acc_answer *a,
     s->acc = (struct bd_acc_live){true, partial, a->digest, a->eval};
 }
 
-static void remember_acc(struct bd_session *s, const struct bd_acc_answer *a)
+void bd_live_remember(struct bd_session *s, const struct bd_acc_answer *a)
 {
     if (!s->acc_cache)
         return;
@@ -79,9 +79,12 @@ static void acc_accept(struct bd_session *s, struct bd_done *d)
         s->float_acc = (struct bd_acc_live){true, true, 0, a->eval};
     else if (a)
         show_acc(s, a, d->partial);
-    if (a && !d->partial)
-        remember_acc(s, a);
+    if (a && !d->partial) {
+        bd_live_remember(s, a);
+        bd_trade_seen(s, a);
+    }
     bd_free(a);
+    bd_repair_measured(s);
 }
 
 static void eval_job(struct bd_session *s, enum bd_live_kind kind,
@@ -108,11 +111,12 @@ static void ask_acc(struct bd_session *s)
     if (!s->bench)
         return;
     bd_lanes_touch(s->lanes, bd_live_key(BD_LIVE_ACC, 0));
-    if (bd_session_all_float(&s->cfg))
+    if (bd_session_is_original(s))
         return; /* the float run answers */
     for (size_t i = 0; i < s->acc_n; i++)
         if (s->acc_cache[i].digest == s->digest) {
             show_acc(s, &s->acc_cache[i], false);
+            bd_repair_measured(s);
             return;
         }
     eval_job(s, BD_LIVE_ACC, "accuracy", acc_run);
@@ -165,6 +169,52 @@ void bd_live_follow(struct bd_session *s, const struct bd_step *step)
         bd_lanes_raise(s->lanes, bd_live_key(BD_LIVE_W, step->change->layer));
     if (any)
         ask_acc(s);
+    bd_tools_edited(s);
+}
+
+/* ------------------------------------------------------------ other stages */
+
+static void no_grid(struct bd_session *s)
+{
+    if (!s->grid)
+        return;
+    bd_fits_unref(s->fits, s->grid->fit);
+    s->grid->fit = NULL;
+    s->grid->n = 0;
+}
+
+/* Numbers stay to be shown as stale; what they point at goes. */
+void bd_live_leave(struct bd_session *s)
+{
+    no_grid(s);
+    for (size_t i = 0; i < s->m->nlayers; i++) {
+        struct bd_layer_live *l = &s->live[i];
+        bd_fits_unref(s->fits, l->fit);
+        l->fit = NULL;
+        l->w_full = l->failed = false;
+        l->w_digest = l->a.digest = l->chan_asked = 0;
+        if (l->chan)
+            l->chan->digest = 0;
+        bd_lanes_touch(s->lanes, bd_live_key(BD_LIVE_CHANNELS, (int)i));
+    }
+}
+
+void bd_live_network(struct bd_session *s)
+{
+    int64_t until = bd_now_ns() + at_once_ns;
+    s->shown_changed = true;
+    if (!s->started)
+        return;
+    for (size_t i = 0; i < s->m->nlayers; i++) {
+        bd_live_ask_w(s, (int)i, until);
+        bd_live_ask_a(s, (int)i);
+    }
+    raise_visible(s);
+    if (s->bench && !bd_bench_stat(s->bench, 0))
+        eval_job(s, BD_LIVE_CALIB, "calibration", calib_run);
+    if (s->bench && !bd_bench_float_eval(s->bench))
+        eval_job(s, BD_LIVE_FLOAT, "float accuracy", float_run);
+    ask_acc(s);
     bd_tools_edited(s);
 }
 
