@@ -112,6 +112,27 @@ void bd_qset_visit(const struct bd_weights *w, const struct bd_qset *s,
 bd_status bd_calib_acts(struct bd_qparam *out, const struct bd_actstat *s,
                         float learned, const struct bd_tensorcfg *cfg,
                         struct bd_err *err);
+/* Clip of least squared error for 2^bits levels over [-clip, clip] and a
+ * distribution of scale 1 (Laplace b = 1, Gauss sigma = 1); half: the levels
+ * cover [0, clip] and the distribution its upper half.  bits 1..16. */
+double bd_aciq(int bits, bool laplace, bool half);
+/* A layer's input as calib sees it; borrowed. */
+struct bd_calib_input {
+    const struct bd_actstat *all;
+    const struct bd_chanstat *channels; /* NULL: not kept */
+    float learned;                      /* NaN if none */
+    struct bd_ctl *ctl;                 /* stale: BD_ECANCELLED; may be NULL */
+};
+struct bd_actset { /* the quantizers of a layer's input */
+    size_t n;            /* 1, or input channels */
+    struct bd_qparam *p; /* [n]; owned.  bits 0: sent as zeros, 32: float */
+};
+void bd_actset_done(struct bd_actset *s);
+/* Fits cfg to an input: one grid, or one per channel of grain 'channel'.
+ * A channel without negative values gets an unsigned grid. */
+bd_status bd_calib_actset(struct bd_actset *out,
+                          const struct bd_calib_input *in,
+                          const struct bd_tensorcfg *cfg, struct bd_err *err);
 /* Exact squared error of cfg from the index alone, when the method is one
  * scalar grid per tensor; false otherwise.  *clip gets the clip chosen. */
 bool bd_calib_index_error(double *err2, double *clip,

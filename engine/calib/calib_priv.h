@@ -13,8 +13,16 @@ struct bd_calib_source {
     double (*error)(const void *data, const double *levels, const double *cuts,
                     size_t nlev);
     double (*quantile)(const void *data, double center, double q);
+    /* Count and sums between cuts, for methods that adapt. */
+    bool (*cells)(struct bd_quant_cell *out, const void *data,
+                  const double *cuts, size_t ncuts);
     /* Error no grid within [lo, hi] can avoid; NULL: not known. */
     double (*beyond)(const void *data, double lo, double hi);
+    /* Counts in nbins equal bins of [lo, hi). */
+    void (*histogram)(const void *data, double lo, double hi, int64_t *bins,
+                      int nbins);
+    /* Mean of |x - center|. */
+    double (*absdev)(const void *data, double center);
 };
 
 /* One fit: what is asked, of which values; and room for one grid, kept across
@@ -27,12 +35,17 @@ struct bd_calib_fit {
     struct bd_calib_source src;
     double *levels, *cuts; /* [cap] */
     size_t cap;
+    const struct bd_actstat *stat; /* activations; NULL: weights */
+    double *room; /* where the next set's learned levels go; borrowed */
 };
 void bd_calib_fit_done(struct bd_calib_fit *f);
 
 /* Completes p (q, bits, is_signed, weights set) by cfg's clip rule. */
 bd_status bd_calib_choose(struct bd_qparam *p, struct bd_calib_fit *f,
                           struct bd_err *err);
+/* Refits p to its clip; its levels and cuts into f. */
+bd_status bd_calib_grid(size_t *nlev, struct bd_calib_fit *f,
+                        struct bd_qparam *p, struct bd_err *err);
 /* Squared error of p's grid. */
 bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
                          const struct bd_qparam *p, struct bd_err *err);

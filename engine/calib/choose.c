@@ -1,11 +1,13 @@
 /* From a clip rule to a clip.  All rules work on z = (x - mu) / sigma where
  * the method normalises, on x itself where it does not (mu 0, sigma 1). */
-#include "calib_priv.h"
+#include "aciq_priv.h"
+#include "kl_priv.h"
 
 enum {
     FRACTIONS = 100 /* of the largest magnitude, for the mse rule */
 };
 static const double default_percentile = 99.9;
+static const double default_average = 0.01; /* of PyTorch's observer */
 
 void bd_calib_fit_done(struct bd_calib_fit *f)
 {
@@ -33,8 +35,8 @@ static bd_status make_room(struct bd_calib_fit *f, size_t need,
     return BD_OK;
 }
 
-bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
-                         const struct bd_qparam *p, struct bd_err *err)
+static bd_status put_grid(size_t *nlev, struct bd_calib_fit *f,
+                          const struct bd_qparam *p, struct bd_err *err)
 {
     size_t n = p->q->levels(NULL, 0, p);
     bd_status st = make_room(f, n, err);
@@ -43,11 +45,48 @@ bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
         return st;
     p->q->levels(f->levels, f->cap, p);
     p->q->cuts(f->cuts, f->cap, p);
-    *e = f->src.error(f->src.data, f->levels, f->cuts, n);
+    *nlev = n;
     return BD_OK;
 }
 
+bd_status bd_calib_error(double *e, struct bd_calib_fit *f,
+                         const struct bd_qparam *p, struct bd_err *err)
+{
+    size_t n;
+    bd_status st = put_grid(&n, f, p, err);
+
+    if (st == BD_OK)
+        *e = f->src.error(f->src.data, f->levels, f->cuts, n);
+    return st;
+}
+
 /* ------------------------------------------------------------ searches */
+/* Planes that were chosen are used as they are; else they follow the clip. */
+static bd_status refit(struct bd_qparam *p, const struct bd_calib_fit *f,
+                       struct bd_err *err)
+{
+    struct bd_quant_data d = {f->src.data, f->src.cells};
+    bd_status st;
+
+    if (p->q->adapt) {
+        p->planes = (struct bd_planecode){0};
+        if (f->cfg->planes)
+            p->planes = f->cfg->planes->code;
+    }
+    st = p->q->refit(p, &f->m, err);
+    if (st == BD_OK && p->q->adapt && !f->cfg->planes && f->m.n > 0)
+        st = p->q->adapt(p, &d, err);
+    return st;
+}
+
+bd_status bd_calib_grid(size_t *nlev, struct bd_calib_fit *f,
+                        struct bd_qparam *p, struct bd_err *err)
+{
+    bd_status st = refit(p, f, err);
+
+    return st == BD_OK ? put_grid(nlev, f, p, err) : st;
+}
+
 /* The error of p with a changed clip or extra; p itself is refitted. */
 static bd_status try_grid(double *e, struct bd_calib_fit *f,
                           struct bd_qparam *p, struct bd_err *err)
@@ -56,7 +95,7 @@ static bd_status try_grid(double *e, struct bd_calib_fit *f,
 
     if (f->ctl && bd_ctl_stale(f->ctl))
         return BD_ECANCELLED;
-    st = p->q->refit(p, &f->m, err);
+    st = refit(p, f, err);
     return st == BD_OK ? bd_calib_error(e, f, p, err) : st;
 }
 
@@ -136,7 +175,27 @@ static double reach_of(const struct bd_qparam *p, const struct bd_moments *m)
     return r > 0 && isfinite(r) && p->sigma > 0 ? r : 1;
 }
 
-/* Sets p->clip; for the mse rule to the reach its fractions start from.
+/* The averages of what the batches reached.  An unsigned grid looks at the
+ * largest values only. */
+static bd_status average_clip(struct bd_qparam *p, const struct bd_calib_fit *f,
+                              struct bd_err *err)
+{
+    double c = (double)f->cfg->clip_value, v;
+
+    if (!f->stat)
+        return bd_fail(err, BD_EINVALID,
+                       "weights have no batches to average over: clip 'ema' "
+                       "is of activations; 'max' or 'mse' works");
+    c = c > 0 ? c : default_average;
+    v = bd_actstat_average(f->stat, true, c);
+    if (p->is_signed)
+        v = fmax(v, -bd_actstat_average(f->stat, false, c));
+    if (v > 0)
+        p->clip = v;
+    return BD_OK;
+}
+
+/* Sets p->clip; for rules that search to the reach they start from.
  * Values given by people (manual) and by index (percentile) are in the domain
  * of the data, hence the division by sigma. */
 static bd_status clip_by_rule(struct bd_qparam *p, struct bd_calib_fit *f,
@@ -149,7 +208,14 @@ static bd_status clip_by_rule(struct bd_qparam *p, struct bd_calib_fit *f,
     switch ((enum bd_clip_rule)f->cfg->clip) {
     case BD_CLIP_MAX:
     case BD_CLIP_MSE:
+    case BD_CLIP_KL:
         return BD_OK;
+    case BD_CLIP_ACIQ:
+        if (f->m.n > 0)
+            bd_calib_aciq(p, f);
+        return BD_OK;
+    case BD_CLIP_EMA:
+        return average_clip(p, f, err);
     case BD_CLIP_PERCENTILE:
         v = f->src.quantile(f->src.data, p->mu,
                             (v > 0 ? v : default_percentile) / 100);
@@ -201,5 +267,7 @@ bd_status bd_calib_choose(struct bd_qparam *p, struct bd_calib_fit *f,
         st = search_extra(p, f, err);
     if (st == BD_OK && f->cfg->clip == BD_CLIP_MSE && f->m.n > 0)
         st = search_clip(p, f, err);
-    return st == BD_OK ? p->q->refit(p, &f->m, err) : st;
+    if (st == BD_OK && f->cfg->clip == BD_CLIP_KL && f->m.n > 0)
+        st = bd_calib_kl(p, f, err);
+    return st == BD_OK ? refit(p, f, err) : st;
 }

@@ -65,23 +65,34 @@ bd_status bd_bitcfg_init(struct bd_bitcfg *c, size_t n)
     return BD_OK;
 }
 
+/* What a choice shares: widths per channel, planes of a bottleneck. */
+static void tensorcfg_ref(const struct bd_tensorcfg *t)
+{
+    bd_chanbits_ref(t->channel);
+    bd_planes_ref(t->planes);
+}
+
+void bd_tensorcfg_done(struct bd_tensorcfg *t)
+{
+    bd_chanbits_unref(t->channel);
+    bd_planes_unref(t->planes);
+    t->channel = NULL;
+    t->planes = NULL;
+}
+
 void bd_layercfg_copy(struct bd_layercfg *to, const struct bd_layercfg *from)
 {
     *to = *from;
-    if (to->w.channel)
-        bd_chanbits_ref(to->w.channel);
-    if (to->a.channel)
-        bd_chanbits_ref(to->a.channel);
+    tensorcfg_ref(&to->w);
+    tensorcfg_ref(&to->a);
     bd_recorded_ref(to->w_clip);
     bd_recorded_ref(to->a_clip);
 }
 
 void bd_layercfg_done(struct bd_layercfg *l)
 {
-    if (l->w.channel)
-        bd_chanbits_unref(l->w.channel);
-    if (l->a.channel)
-        bd_chanbits_unref(l->a.channel);
+    bd_tensorcfg_done(&l->w);
+    bd_tensorcfg_done(&l->a);
     bd_recorded_unref(l->w_clip);
     bd_recorded_unref(l->a_clip);
     *l = (struct bd_layercfg){0};
@@ -140,13 +151,10 @@ uint64_t bd_bitcfg_digest(const struct bd_bitcfg *c)
 
 void bd_tensorcfg_set(struct bd_tensorcfg *to, const struct bd_tensorcfg *v)
 {
-    const struct bd_chanbits *old = to->channel;
-    struct bd_tensorcfg next = *v; /* v may be *to */
-    if (next.channel)
-        bd_chanbits_ref(next.channel);
+    struct bd_tensorcfg old = *to, next = *v; /* v may be *to */
+    tensorcfg_ref(&next);
     *to = next;
-    if (old)
-        bd_chanbits_unref(old);
+    bd_tensorcfg_done(&old);
 }
 
 bool bd_layercfg_set(struct bd_layercfg *l, bool weights,

@@ -79,8 +79,10 @@ void bd_repair_notes_done(struct bd_repair_notes *l);
 struct bd_clips {
     size_t nw;           /* 0 = not known */
     const double *w;     /* one or per channel */
-    bool a_known, a_signed;
+    bool a_known, a_signed; /* signed: any channel */
     double a;
+    size_t na;           /* of grain 'channel': one per input channel */
+    const double *av;
 };
 struct bd_config_metrics { /* NaN or -1 = left out */
     double avg_bits_w, top1;
@@ -145,5 +147,8 @@ bd_status bd_config_check(const struct bd_bitcfg *c, const struct bd_model *m,
 bool bd_config_learned(const struct bd_model *m); /* any clip came along */
 /* Channels of a layer's weight along its output axis. */
 int64_t bd_config_channels(const struct bd_model *m, int layer);
+/* Channels of its input: dimension 1 of a convolution's, else the one that is
+ * summed over. */
+int64_t bd_config_inputs(const struct bd_model *m, int layer);
 
 #endif

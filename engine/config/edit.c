@@ -13,6 +13,21 @@ int64_t bd_config_channels(const struct bd_model *m, int layer)
     return bd_slices_of(t, l->axis).channels;
 }
 
+/* Of a convolution the weight's own input channels are those of one group. */
+int64_t bd_config_inputs(const struct bd_model *m, int layer)
+{
+    const struct bd_layer *l = &m->layer[layer];
+    const struct bd_tensor *t = &m->value[l->weight].t;
+    const char *op = l->node >= 0 ? m->node[l->node].op : "";
+    if (t->rank < 2)
+        return 1;
+    if (strcmp(op, "Conv") == 0 || (!*op && t->rank > 2))
+        return t->dim[1] * l->group;
+    if (strcmp(op, "ConvTranspose") == 0)
+        return t->dim[0];
+    return t->dim[l->axis == t->rank - 1 ? t->rank - 2 : t->rank - 1];
+}
+
 bool bd_config_learned(const struct bd_model *m)
 {
     for (size_t i = 0; i < m->nlayers; i++)
@@ -23,11 +38,10 @@ bool bd_config_learned(const struct bd_model *m)
 
 /* ------------------------------------------------------------- the judge */
 
-static bd_status allow_channels(const struct bd_model *m, int layer,
+static bd_status allow_channels(int64_t have, bool weights,
                                 const struct bd_tensorcfg *t,
                                 struct bd_err *err)
 {
-    int64_t have = bd_config_channels(m, layer);
     if (t->channel->n != have)
         return bd_fail(err, BD_EINVALID,
                        "%d widths for %lld channels", t->channel->n,
@@ -36,27 +50,49 @@ static bd_status allow_channels(const struct bd_model *m, int layer,
         int bits = t->channel->bits[c];
         if (bits == 0 || bits == 32)
             continue;
-        bd_status st = bd_quantizer_check(t->quant, bits, true, err);
+        bd_status st = bd_quantizer_check(t->quant, bits, weights, err);
         if (st != BD_OK)
             return st;
     }
     return BD_OK;
 }
 
+/* What a bottleneck is told to use instead of fitting. */
+static bd_status allow_planes(const struct bd_tensorcfg *t,
+                              struct bd_err *err)
+{
+    const struct bd_planecode *c = &t->planes->code;
+    const struct bd_quantizer *q = bd_quantizer_at(t->quant);
+    if (!q || strcmp(q->name, "bottleneck") != 0)
+        return bd_fail(err, BD_EINVALID,
+                       "'%s' has no planes; method 'bottleneck' has",
+                       q ? q->name : "?");
+    if (t->grain != BD_GRAIN_TENSOR || t->channel)
+        return bd_fail(err, BD_EINVALID,
+                       "planes are of a whole tensor: grain 'tensor' works, "
+                       "or leave them out to have them fitted");
+    bd_status st = bd_planecode_check(c, err);
+    if (st == BD_OK && bd_planecode_kept(c) > t->bits)
+        st = bd_fail(err, BD_EINVALID, "mask %u keeps %d planes, more than "
+                                       "the %d bits",
+                     c->mask, bd_planecode_kept(c), t->bits);
+    return st;
+}
+
 static bd_status allow_grain(bool weights, const struct bd_tensorcfg *t,
                              struct bd_err *err)
 {
-    if (!weights && (t->grain != BD_GRAIN_TENSOR || t->channel))
+    if (!weights && t->grain == BD_GRAIN_GROUP)
         return bd_fail(err, BD_EINVALID,
-                       "activations have one grid per layer: grain 'tensor' "
-                       "works");
+                       "activations come without groups: grain 'channel' or "
+                       "'tensor' works");
     if (t->channel && t->grain != BD_GRAIN_CHANNEL)
         return bd_fail(err, BD_EINVALID,
                        "widths per channel need grain 'channel'");
     if (t->grain == BD_GRAIN_GROUP && t->group <= 0)
         return bd_fail(err, BD_EINVALID,
                        "a group needs a size: 'group128' works");
-    return BD_OK;
+    return t->bits != 32 ? bd_tensorcfg_check_grain(t, err) : BD_OK;
 }
 
 bd_status bd_config_allows(const struct bd_model *m, int layer, bool weights,
@@ -67,10 +103,18 @@ bd_status bd_config_allows(const struct bd_model *m, int layer, bool weights,
     if (st == BD_OK && t->clip == BD_CLIP_MANUAL &&
         !(isfinite(t->clip_value) && t->clip_value > 0))
         st = bd_fail(err, BD_EINVALID, "a manual clip must be above 0");
+    if (st == BD_OK && t->clip == BD_CLIP_EMA && weights)
+        st = bd_fail(err, BD_EINVALID,
+                     "weights have no batches to average over: clip 'ema' "
+                     "is of activations; 'max' or 'mse' works");
     if (st == BD_OK && t->bits != 32)
         st = bd_quantizer_check(t->quant, t->bits, weights, err);
     if (st == BD_OK && t->channel)
-        st = allow_channels(m, layer, t, err);
+        st = allow_channels(weights ? bd_config_channels(m, layer)
+                                    : bd_config_inputs(m, layer),
+                            weights, t, err);
+    if (st == BD_OK && t->planes)
+        st = allow_planes(t, err);
     if (st != BD_OK || (t->bits == 32 && !t->channel))
         return st;
     const struct bd_layer *l = &m->layer[layer];
@@ -121,6 +165,7 @@ static bd_status apply_spec(struct bd_layercfg *l, bool weights,
 {
     struct bd_tensorcfg t = weights ? l->w : l->a;
     t.channel = NULL;
+    t.planes = NULL; /* found for another choice */
     bd_status st = bd_tensorcfg_parse(&t, spec, err);
     if (st == BD_OK && t.bits != 32)
         st = bd_quantizer_check(t.quant, t.bits, weights, err);

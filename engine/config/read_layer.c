@@ -120,8 +120,10 @@ static bd_status read_grain(struct bd_cfgread *r, struct bd_tensorcfg *t,
 
 /* One whole number per output channel, each legal for the method. */
 static bd_status read_widths(struct bd_cfgread *r, struct bd_tensorcfg *t,
-                             const cJSON *list, int64_t channels)
+                             const cJSON *list, int layer, bool weights)
 {
+    int64_t channels = weights ? bd_config_channels(r->m, layer)
+                               : bd_config_inputs(r->m, layer);
     int n = cJSON_GetArraySize(list), i = 0;
     if (!cJSON_IsArray(list))
         return bd_cfgread_refuse(r, "must be a list");
@@ -141,7 +143,7 @@ static bd_status read_widths(struct bd_cfgread *r, struct bd_tensorcfg *t,
         if (!cJSON_IsNumber(e))
             st = bd_cfgread_refuse(r, "must be a number");
         else if (e->valuedouble != 0) /* 0: the channel is sent as zero */
-            st = take_bits(r, &bits[i], e->valuedouble, t, true);
+            st = take_bits(r, &bits[i], e->valuedouble, t, weights);
         i++;
         bd_cfgread_leave(r, mark);
         if (st != BD_OK)
@@ -153,31 +155,93 @@ static bd_status read_widths(struct bd_cfgread *r, struct bd_tensorcfg *t,
     return st;
 }
 
+/* ------------------------------------------------ planes of a bottleneck */
+static bd_status read_alphas(struct bd_cfgread *r, struct bd_planecode *c,
+                             const cJSON *list)
+{
+    int n = cJSON_GetArraySize(list), k = 0;
+    size_t mark = bd_cfgread_enter(r, ".alphas_lsb_first");
+    bd_status st = BD_OK;
+    if (!cJSON_IsArray(list))
+        st = bd_cfgread_refuse(r, list ? "must be a list" : "is missing");
+    else if (n != c->of)
+        st = bd_cfgread_refuse(r, "%d coefficients for %d planes", n, c->of);
+    for (const cJSON *e = st == BD_OK ? list->child : NULL; e && st == BD_OK;
+         e = e->next) {
+        size_t at = bd_cfgread_enter(r, "[%d]", k);
+        if (!cJSON_IsNumber(e))
+            st = bd_cfgread_refuse(r, "must be a number");
+        else
+            c->alpha[k++] = e->valuedouble;
+        bd_cfgread_leave(r, at);
+    }
+    bd_cfgread_leave(r, mark);
+    return st;
+}
+
+/* A whole number that must be there, with its own path. */
+static bd_status need_int(struct bd_cfgread *r, int64_t *out, const cJSON *o,
+                          const char *key, int64_t max)
+{
+    int64_t v = -1;
+    bd_status st = bd_cfgread_int(r, &v, o, key);
+    size_t mark = bd_cfgread_enter(r, ".%s", key);
+    if (st == BD_OK && !cJSON_GetObjectItemCaseSensitive(o, key))
+        st = bd_cfgread_refuse(r, "is missing");
+    else if (st == BD_OK && (v < 0 || v > max))
+        st = bd_cfgread_refuse(r, "%lld: 0 to %lld work", (long long)v,
+                               (long long)max);
+    bd_cfgread_leave(r, mark);
+    *out = v;
+    return st;
+}
+
+static bd_status read_planes(struct bd_cfgread *r, struct bd_tensorcfg *t,
+                             const cJSON *o)
+{
+    static const char *const known[] = {"of", "mask", "alphas_lsb_first",
+                                        NULL};
+    struct bd_planecode c = {0};
+    struct bd_err why = {0};
+    int64_t of = 0, mask = 0;
+    if (!cJSON_IsObject(o))
+        return bd_cfgread_refuse(r, "must be an object");
+    bd_status st = need_int(r, &of, o, "of", BD_PLANES);
+    if (st == BD_OK)
+        st = need_int(r, &mask, o, "mask", BD_PLANE_CODES - 1);
+    c.of = (int)of;
+    c.mask = (unsigned)mask;
+    if (st == BD_OK)
+        st = read_alphas(r, &c,
+                         cJSON_GetObjectItemCaseSensitive(o,
+                                                          known[2]));
+    if (st == BD_OK && bd_planecode_check(&c, &why) != BD_OK)
+        st = bd_cfgread_refuse(r, "%s", why.msg);
+    if (st == BD_OK && !(t->planes = bd_planes_new(&c)))
+        st = bd_fail(r->err, BD_ENOMEM, "out of memory");
+    if (st == BD_OK)
+        bd_cfgread_extra(r, o, known);
+    return st;
+}
+
 /* -------------------------------------------------------------- the clip */
 
 /* "max", "percentile99.9", "manual": the number of a percentile is part of
  * the rule's name, as on the command line. */
 static bool parse_rule(struct bd_tensorcfg *t, const char *rule)
 {
-    double v = 99.9;
-    for (int i = 0; bd_clip_names[i]; i++)
-        if (strcmp(rule, bd_clip_names[i]) == 0) {
-            t->clip = (uint8_t)i;
-            t->clip_value = 0; /* a percentile's own default, 99.9 */
-            return true;
-        }
-    const char *stem = bd_clip_names[BD_CLIP_PERCENTILE];
-    size_t n = strlen(stem);
-    if (strncmp(rule, stem, n) != 0 || !bd_parse_double(&v, rule + n) ||
-        v <= 0 || v > 100)
-        return false;
-    t->clip = BD_CLIP_PERCENTILE;
-    t->clip_value = (float)v;
-    return true;
+    enum bd_clip_rule found = BD_CLIP_MANUAL;
+    /* Of a manual clip the number stands beside the name. */
+    bool good = strcmp(rule, bd_clip_names[BD_CLIP_MANUAL]) == 0 ||
+                (bd_clip_parse(&found, &t->clip_value, rule) &&
+                 found != BD_CLIP_MANUAL);
+    if (good)
+        t->clip = (uint8_t)found;
+    return good;
 }
 
 /* How many clips belong to a choice: one per fitted parameter set. */
-static int64_t clip_count(const struct bd_cfgread *r, int layer,
+static int64_t clip_count(const struct bd_cfgread *r, int layer, bool weights,
                           const struct bd_tensorcfg *t)
 {
     const struct bd_layer *l = &r->m->layer[layer];
@@ -185,6 +249,8 @@ static int64_t clip_count(const struct bd_cfgread *r, int layer,
     int64_t per = s.outer * s.inner;
     if (t->grain == BD_GRAIN_TENSOR)
         return 1;
+    if (!weights)
+        return bd_config_inputs(r->m, layer);
     if (t->grain == BD_GRAIN_CHANNEL || t->group <= 0)
         return s.channels;
     return s.channels * ((per + t->group - 1) / t->group);
@@ -277,8 +343,9 @@ static bd_status read_side(struct bd_cfgread *r, struct side *s,
                            const cJSON *o, int layer)
 {
     static const char *const known[] = {"method", "bits", "grain",
-                                        "channel_bits", "signed", "clip",
-                                        NULL};
+                                        "channel_bits", "planes", "signed",
+                                        "clip", NULL};
+    const cJSON *planes = cJSON_GetObjectItemCaseSensitive(o, "planes");
     const cJSON *widths = cJSON_GetObjectItemCaseSensitive(o, "channel_bits");
     const cJSON *clip = cJSON_GetObjectItemCaseSensitive(o, "clip");
     if (!cJSON_IsObject(o))
@@ -290,7 +357,12 @@ static bd_status read_side(struct bd_cfgread *r, struct side *s,
         st = read_grain(r, &s->t, o, s->weights);
     if (st == BD_OK && widths) {
         size_t mark = bd_cfgread_enter(r, ".channel_bits");
-        st = read_widths(r, &s->t, widths, bd_config_channels(r->m, layer));
+        st = read_widths(r, &s->t, widths, layer, s->weights);
+        bd_cfgread_leave(r, mark);
+    }
+    if (st == BD_OK && planes) {
+        size_t mark = bd_cfgread_enter(r, ".planes");
+        st = read_planes(r, &s->t, planes);
         bd_cfgread_leave(r, mark);
     }
     s->sign_said = cJSON_GetObjectItemCaseSensitive(o, "signed") != NULL;
@@ -299,7 +371,7 @@ static bd_status read_side(struct bd_cfgread *r, struct side *s,
     if (st == BD_OK && clip) {
         size_t mark = bd_cfgread_enter(r, ".clip");
         st = read_clip(r, &s->t, &s->clip, clip,
-                       clip_count(r, layer, &s->t));
+                       clip_count(r, layer, s->weights, &s->t));
         bd_cfgread_leave(r, mark);
     }
     if (st == BD_OK)
@@ -336,8 +408,7 @@ static bd_status take_side(struct bd_cfgread *r, struct bd_layercfg *l,
         bd_layercfg_set(l, weights, &s.t);
         *(weights ? &l->w_clip : &l->a_clip) = rec;
     }
-    if (s.t.channel)
-        bd_chanbits_unref(s.t.channel);
+    bd_tensorcfg_done(&s.t);
     bd_free(s.clip.v);
     bd_cfgread_leave(r, mark);
     return st;

@@ -35,7 +35,8 @@ static void put_clip(struct bd_json *j, const struct bd_tensorcfg *t,
     flat_obj(j, "clip");
     /* The number belongs to the rule's name, as on the command line; 0 = the
      * rule's own default. */
-    if (t->clip == BD_CLIP_PERCENTILE && t->clip_value > 0)
+    if (t->clip != BD_CLIP_MANUAL && bd_clip_numbered(t->clip) &&
+        t->clip_value > 0)
         snprintf(rule, sizeof rule, "%s%.9g", bd_clip_names[t->clip],
                  (double)t->clip_value);
     else
@@ -119,6 +120,8 @@ static void put_acts(struct bd_json *j, const struct bd_layercfg *l,
     int is_signed = -1;
     if (c && c->a_known) {
         v = (struct values){&c->a, 1};
+        if (c->na > 0)
+            v = (struct values){c->av, (int)c->na};
         is_signed = c->a_signed;
     } else if (l->a_clip) { /* nobody calibrated: what was read stands */
         v = (struct values){l->a_clip->v, l->a_clip->n};

@@ -253,6 +253,7 @@ bd_status bd_error_of(struct bd_error_stats *out, const struct bd_weights *w,
     bd_status st;
 
     if (w->index && q->n == 1 && p->bits > 0 && p->bits < 32 &&
+        !(p->q->traits & BD_Q_CELLS) && /* cells are not codes */
         p->q->levels(NULL, 0, p) <= MANY)
         st = by_index(&s, w->index, p, err);
     else

@@ -5,8 +5,6 @@
 
 #include "quant_priv.h"
 
-const char *const bd_clip_names[] = {"max",    "percentile", "mse",
-                                     "manual", "learned",    NULL};
 const char *const bd_grain_names[] = {"tensor", "channel", "group", NULL};
 
 /* ------------------------------------------------- widths per channel */
@@ -44,21 +42,130 @@ void bd_chanbits_unref(const struct bd_chanbits *c)
         bd_free(writable(c));
 }
 
+/* ------------------------------------------------- planes of a bottleneck */
+struct bd_planes *bd_planes_new(const struct bd_planecode *c)
+{
+    struct bd_planes *p = bd_alloc(1, sizeof(*p));
+
+    if (p) {
+        p->refs = 1;
+        p->code = *c;
+    }
+    return p;
+}
+
+static struct bd_planes *counted(const struct bd_planes *p)
+{
+    return (struct bd_planes *)(uintptr_t)p;
+}
+
+const struct bd_planes *bd_planes_ref(const struct bd_planes *p)
+{
+    if (p)
+        __atomic_add_fetch(&counted(p)->refs, 1, __ATOMIC_RELAXED);
+    return p;
+}
+
+void bd_planes_unref(const struct bd_planes *p)
+{
+    if (p && __atomic_sub_fetch(&counted(p)->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        bd_free(counted(p));
+}
+
+int bd_planecode_kept(const struct bd_planecode *c)
+{
+    return __builtin_popcount(c->mask);
+}
+
+bd_status bd_planecode_check(const struct bd_planecode *c, struct bd_err *err)
+{
+    if (c->of < 1 || c->of > BD_PLANES)
+        return bd_fail(err, BD_EINVALID, "%d planes: 1 to %d work", c->of,
+                       BD_PLANES);
+    if (c->mask >> c->of != 0)
+        return bd_fail(err, BD_EINVALID,
+                       "mask %u keeps planes beyond the %d there are", c->mask,
+                       c->of);
+    for (int k = 0; k < BD_PLANES; k++) {
+        double a = c->alpha[k];
+
+        if (!isfinite(a) || a < 0)
+            return bd_fail(err, BD_EINVALID,
+                           "the coefficient of plane %d is %g; it must be "
+                           "finite and not below 0",
+                           k, a);
+        if ((a > 0) != (c->mask >> k & 1))
+            return bd_fail(err, BD_EINVALID,
+                           "the coefficient of plane %d is %g, but mask %u "
+                           "%s it",
+                           k, a, c->mask, a > 0 ? "drops" : "keeps");
+    }
+    return BD_OK;
+}
+
+/* ------------------------------------------------------ method and grain */
+static bool in_groups_of(const struct bd_tensorcfg *c, int n)
+{
+    return n > 0 && c->grain == BD_GRAIN_GROUP && c->group == n;
+}
+
+void bd_tensorcfg_pick(struct bd_tensorcfg *cfg, int row)
+{
+    const struct bd_quantizer *q = bd_quantizer_at(row);
+    const struct bd_quantizer *old = bd_quantizer_at(cfg->quant);
+
+    cfg->quant = (uint8_t)row;
+    if (old && in_groups_of(cfg, old->group)) {
+        cfg->grain = BD_GRAIN_TENSOR;
+        cfg->group = 0;
+    }
+    if (q->group > 0 &&
+        (cfg->grain == BD_GRAIN_TENSOR || (q->traits & BD_Q_BLOCKS))) {
+        cfg->grain = BD_GRAIN_GROUP;
+        cfg->group = (int16_t)q->group;
+    }
+}
+
+/* The same elements with a scale of any grain: the name without its "mx". */
+static const char *without_blocks(const struct bd_quantizer *q)
+{
+    int row = strncmp(q->name, "mx", 2) == 0 ? bd_quantizer_find(q->name + 2)
+                                             : -1;
+
+    return row >= 0 ? bd_quantizer_at(row)->name : "uniform";
+}
+
+bd_status bd_tensorcfg_check_grain(const struct bd_tensorcfg *cfg,
+                                   struct bd_err *err)
+{
+    const struct bd_quantizer *q = bd_quantizer_at(cfg->quant);
+
+    if (!q || !(q->traits & BD_Q_BLOCKS) ||
+        (in_groups_of(cfg, q->group) && !cfg->channel))
+        return BD_OK;
+    return bd_fail(err, BD_EINVALID,
+                   "'%s' shares one scale among %d weights: grain 'group%d' "
+                   "works; '%s' takes the others",
+                   q->name, q->group, q->group, without_blocks(q));
+}
+
 /* --------------------------------------------------------------- parsing */
 static bd_status parse_method(struct bd_tensorcfg *cfg, const char *word,
                               struct bd_err *err)
 {
-    const char *names[32] = {NULL};
+    const char *names[64] = {NULL};
     const struct bd_quantizer *const *q = bd_quantizers();
     const char *near;
     char shown[128];
     int row = bd_quantizer_find(word);
 
     if (row >= 0) {
-        cfg->quant = (uint8_t)row;
+        bd_tensorcfg_pick(cfg, row);
+        if (q[row]->min_bits == q[row]->max_bits)
+            cfg->bits = (int8_t)q[row]->min_bits; /* nothing to guess */
         return BD_OK;
     }
-    for (int i = 0; q[i] && i < 31; i++)
+    for (int i = 0; q[i] && i < 63; i++)
         names[i] = q[i]->name;
     near = bd_nearest(word, names);
     bd_text_show(shown, sizeof(shown), word, 40);
@@ -89,27 +196,14 @@ static bool parse_grain(struct bd_tensorcfg *cfg, const char *word)
     return true;
 }
 
-/* "mse", "percentile99.9", "manual0.173" */
 static bool parse_clip(struct bd_tensorcfg *cfg, const char *word)
 {
-    for (int i = 0; bd_clip_names[i]; i++) {
-        size_t n = strlen(bd_clip_names[i]);
-        bool value = i == BD_CLIP_PERCENTILE || i == BD_CLIP_MANUAL;
-        double v = 0;
+    enum bd_clip_rule rule;
 
-        if (strncmp(word, bd_clip_names[i], n) != 0)
-            continue;
-        if (word[n] != '\0' && !(value && bd_parse_double(&v, word + n)))
-            return false;
-        if (i == BD_CLIP_MANUAL && !((float)v > 0 && isfinite((float)v)))
-            return false;
-        if (i == BD_CLIP_PERCENTILE && word[n] != '\0' && !(v > 0 && v <= 100))
-            return false;
-        cfg->clip = (uint8_t)i;
-        cfg->clip_value = (float)v;
-        return true;
-    }
-    return false;
+    if (!bd_clip_parse(&rule, &cfg->clip_value, word))
+        return false;
+    cfg->clip = (uint8_t)rule;
+    return true;
 }
 
 static bd_status parse_word(struct bd_tensorcfg *cfg, const char *word,
@@ -131,16 +225,18 @@ static bd_status parse_word(struct bd_tensorcfg *cfg, const char *word,
                    place == 1 ? "'%s' is not a width; 1 to 16, or 32 for float"
                               : "'%s' is neither a grain (tensor, channel, "
                                 "group128) nor a clip rule (max, mse, "
-                                "percentile99.9, manual0.17, learned)",
+                                "percentile99.9, kl, aciq, ema, "
+                                "manual0.17, learned)",
                    shown);
 }
 
 /* Legal for the method in one of its two roles. */
-static bd_status check_width(const struct bd_tensorcfg *c, struct bd_err *err)
+static bd_status check_choice(const struct bd_tensorcfg *c, struct bd_err *err)
 {
     bool weights = (bd_quantizer_at(c->quant)->traits & BD_Q_WEIGHTS) != 0;
+    bd_status s = bd_quantizer_check(c->quant, c->bits, weights, err);
 
-    return bd_quantizer_check(c->quant, c->bits, weights, err);
+    return s == BD_OK && c->bits != 32 ? bd_tensorcfg_check_grain(c, err) : s;
 }
 
 bd_status bd_tensorcfg_parse(struct bd_tensorcfg *cfg, const char *text,
@@ -167,7 +263,7 @@ bd_status bd_tensorcfg_parse(struct bd_tensorcfg *cfg, const char *text,
         text = text[n] == ':' ? text + n + 1 : NULL;
     }
     if (s == BD_OK)
-        s = check_width(&c, err);
+        s = check_choice(&c, err);
     if (s == BD_OK)
         *cfg = c;
     return s;
@@ -195,12 +291,11 @@ char *bd_tensorcfg_text(char *out, size_t cap, const struct bd_tensorcfg *c)
     }
     if (c->grain == BD_GRAIN_GROUP)
         snprintf(group, sizeof(group), "%d", c->group);
-    if (c->clip == BD_CLIP_MANUAL ||
-        (c->clip == BD_CLIP_PERCENTILE && c->clip_value > 0))
+    if (bd_clip_numbered(c->clip) && c->clip_value > 0)
         put_value(value, sizeof(value), c->clip_value);
     snprintf(out, cap, "%s:%d:%s%s:%s%s", q->name, c->bits,
              bd_grain_names[c->grain <= BD_GRAIN_GROUP ? c->grain : 0], group,
-             bd_clip_names[c->clip <= BD_CLIP_LEARNED ? c->clip : 0], value);
+             bd_clip_names[c->clip < BD_CLIP_RULES ? c->clip : 0], value);
     return out;
 }
 
@@ -223,13 +318,28 @@ static uint32_t float_bits(float v)
     return u;
 }
 
+bool bd_planecode_same(const struct bd_planecode *a,
+                       const struct bd_planecode *b)
+{
+    return a->of == b->of && a->mask == b->mask &&
+           memcmp(a->alpha, b->alpha, sizeof(a->alpha)) == 0;
+}
+
+static bool same_planes(const struct bd_planes *a, const struct bd_planes *b)
+{
+    if (!a || !b)
+        return a == b;
+    return a == b || bd_planecode_same(&a->code, &b->code);
+}
+
 bool bd_tensorcfg_same(const struct bd_tensorcfg *a,
                        const struct bd_tensorcfg *b)
 {
     return a->bits == b->bits && a->quant == b->quant && a->clip == b->clip &&
            a->grain == b->grain && a->group == b->group &&
            float_bits(a->clip_value) == float_bits(b->clip_value) &&
-           same_channels(a->channel, b->channel);
+           same_channels(a->channel, b->channel) &&
+           same_planes(a->planes, b->planes);
 }
 
 /* Equal choices have equal digests; all that leave a tensor in float share
@@ -247,5 +357,11 @@ uint64_t bd_tensorcfg_digest(const struct bd_tensorcfg *c)
     d = bd_digest(v, sizeof(v), 1);
     if (c->channel)
         d = bd_digest(c->channel->bits, (size_t)c->channel->n, d);
+    if (c->planes) {
+        int32_t head[2] = {c->planes->code.of, (int32_t)c->planes->code.mask};
+
+        d = bd_digest(head, sizeof(head), d);
+        d = bd_digest(c->planes->code.alpha, sizeof(c->planes->code.alpha), d);
+    }
     return d;
 }

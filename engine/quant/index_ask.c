@@ -43,6 +43,25 @@ double bd_index_sumsq(const struct bd_index *ix)
     return ix->m.sumsq;
 }
 
+bool bd_index_cells(struct bd_quant_cell *out, const void *index,
+                    const double *cuts, size_t ncuts)
+{
+    const struct bd_index *ix = index;
+    struct sums a = ix->before[0];
+
+    for (size_t i = 0; i <= ncuts; i++) {
+        struct sums b = i < ncuts && a.n < ix->m.n ? bd_index_upto(ix, cuts[i])
+                                                   : ix->before[ix->nbins];
+        struct bd_pair s1 = bd_pair_sub(b.s1, a.s1);
+        struct bd_pair s2 = bd_pair_sub(b.s2, a.s2);
+
+        out[i] = (struct bd_quant_cell){(double)(b.n - a.n), s1.hi + s1.lo,
+                                        s2.hi + s2.lo};
+        a = b;
+    }
+    return true;
+}
+
 /* -------------------------------------------------------------- counting */
 static size_t count_upto(const struct bd_index *ix, double t)
 {

@@ -14,7 +14,11 @@
 
 extern const struct bd_quantizer bd_quant_uniform, bd_quant_affine,
     bd_quant_dorefa, bd_quant_pot, bd_quant_apot, bd_quant_log, bd_quant_binary,
-    bd_quant_ternary, bd_quant_pact, bd_quant_edge8;
+    bd_quant_ternary, bd_quant_pact, bd_quant_edge8, bd_quant_kmeans,
+    bd_quant_nf4, bd_quant_fp8_e4m3, bd_quant_fp8_e5m2, bd_quant_fp4_e2m1,
+    bd_quant_mxfp8_e4m3, bd_quant_mxfp8_e5m2, bd_quant_mxfp6_e3m2,
+    bd_quant_mxfp6_e2m3, bd_quant_mxfp4_e2m1, bd_quant_mxint8,
+    bd_quant_bottleneck;
 
 enum {
     BD_QUANT_BLOCK = 256, /* values per step; four such arrays sit in cache */
@@ -89,10 +93,12 @@ size_t bd_quant_out(double *out, size_t cap, size_t n,
 /* Magnitude sets: values m[0..n) ascending, with decision points t[0..n-1)
  * of which an exact hit belongs to the lower magnitude.  m[0] is 0, except
  * where two_sided says that it splits by sign (binary): then 0 and above get
- * +m[0] and the rest -m[0]. */
+ * +m[0] and the rest -m[0].  Grids that differ left and right of zero are
+ * `direct`: m is the grid itself, and no sign is mirrored.  Both flags are
+ * false when a method is asked. */
 struct bd_quant_mags {
     size_t n;
-    bool two_sided;
+    bool two_sided, direct;
     double m[BD_QUANT_SMALL], t[BD_QUANT_SMALL];
 };
 /* Members of the table for methods with a magnitude set. */

@@ -15,6 +15,18 @@ static const struct bd_quantizer *const rows[] = {&bd_quant_uniform,
                                                   &bd_quant_ternary,
                                                   &bd_quant_pact,
                                                   &bd_quant_edge8,
+                                                  &bd_quant_kmeans,
+                                                  &bd_quant_nf4,
+                                                  &bd_quant_fp8_e4m3,
+                                                  &bd_quant_fp8_e5m2,
+                                                  &bd_quant_fp4_e2m1,
+                                                  &bd_quant_mxfp8_e4m3,
+                                                  &bd_quant_mxfp8_e5m2,
+                                                  &bd_quant_mxfp6_e3m2,
+                                                  &bd_quant_mxfp6_e2m3,
+                                                  &bd_quant_mxfp4_e2m1,
+                                                  &bd_quant_mxint8,
+                                                  &bd_quant_bottleneck,
                                                   NULL};
 
 enum { ROWS = (int)(sizeof(rows) / sizeof(rows[0])) - 1 };
@@ -32,9 +44,25 @@ const struct bd_quantizer *bd_quantizer_at(int row)
 int bd_quantizer_find(const char *name)
 {
     for (int i = 0; i < ROWS; i++)
-        if (strcmp(rows[i]->name, name) == 0)
+        if (strcmp(rows[i]->name, name) == 0 ||
+            (rows[i]->alias && strcmp(rows[i]->alias, name) == 0))
             return i;
     return -1;
+}
+
+size_t bd_quantizer_room(const struct bd_quantizer *q, int bits, size_t n)
+{
+    size_t most = (size_t)1 << bits;
+
+    if (!q->learn)
+        return 0;
+    return n == 0 ? 1 : n < most ? n : most;
+}
+
+int64_t bd_quantizer_side_bits(const struct bd_quantizer *q, int bits)
+{
+    return q->side_bits + (q->learn ? (int64_t)32 << bits : 0) +
+           (int64_t)q->side_per_bit * bits;
 }
 
 /* ----------------------------------------------------------- refusals */

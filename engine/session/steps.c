@@ -9,7 +9,8 @@
  * `start` and the steps in front of it, so the chain cannot be broken.  A
  * CHOICE is one text, weights, input and lock:
  *   "uniform:5:0:0:0:0 uniform:32:0:0:0:0 -"
- *   METHOD:BITS:GRAIN:GROUP:CLIP:VALUE[:WIDTHS], a character per width.
+ *   METHOD:BITS:GRAIN:GROUP:CLIP:VALUE[:WIDTHS], a character per width, or
+ *   ...:VALUE:/OF/MASK/A0/.../A7, the planes of a bottleneck.
  * The key is the last of the document and is cut off before the rest is read:
  * whatever happened to the history, the configuration is still good. */
 #include "session/session_priv.h"
@@ -29,6 +30,12 @@ static void put_tensor(struct bd_str *s, const struct bd_tensorcfg *t)
     bd_str_printf(s, "%s:%d:%d:%d:%d:%.9g", bd_quantizer_at(t->quant)->name,
                   t->bits, t->grain, t->group, t->clip,
                   (double)t->clip_value);
+    if (t->planes) {
+        const struct bd_planecode *c = &t->planes->code;
+        bd_str_printf(s, ":/%d/%u", c->of, c->mask);
+        for (int k = 0; k < BD_PLANES; k++)
+            bd_str_printf(s, "/%.17g", c->alpha[k]);
+    }
     if (!t->channel)
         return;
     bd_str_puts(s, ":");
@@ -52,11 +59,23 @@ static void put_choice(struct bd_json *j, int layer,
     bd_str_done(&s);
 }
 
-/* The oldest step written: all of them, unless they are very many. */
+/* Where the steps of the present network end: a repair made the next one,
+ * and its network is not in the file. */
+static size_t end_written(const struct bd_history *h)
+{
+    size_t to = h->now;
+    while (to < h->n && !h->step[to].to)
+        to++;
+    return to;
+}
+
+/* The oldest step written: all of the present network, unless they are very
+ * many. */
 static size_t first_written(const struct bd_history *h)
 {
-    size_t from = h->n, changes = 0;
-    while (from > 0 && changes + h->step[from - 1].n <= MOST_CHANGES)
+    size_t from = end_written(h), changes = 0;
+    while (from > 0 && changes + h->step[from - 1].n <= MOST_CHANGES &&
+           !h->step[from - 1].to)
         changes += h->step[--from].n;
     return from;
 }
@@ -66,7 +85,7 @@ static void put_start(struct bd_json *j, const struct bd_history *h,
                       size_t from, bool *seen)
 {
     bd_json_arr(j, "start");
-    for (size_t i = from; i < h->n; i++)
+    for (size_t i = from; i < end_written(h); i++)
         for (size_t k = 0; k < h->step[i].n; k++) {
             const struct bd_change *c = &h->step[i].change[k];
             if (seen[c->layer])
@@ -83,7 +102,7 @@ static void put_steps(struct bd_json *j, const struct bd_history *h,
                       size_t from)
 {
     bd_json_arr(j, "steps");
-    for (size_t i = from; i < h->n; i++) {
+    for (size_t i = from; i < end_written(h); i++) {
         const struct bd_step *step = &h->step[i];
         bd_json_arr(j, NULL);
         bd_json_str(j, NULL, step->what);
@@ -104,7 +123,7 @@ void bd_steps_write(struct bd_str *doc, const struct bd_session *s)
     struct bd_json j = {0};
     while (n > 0 && doc->s[n - 1] != '}')
         n--;
-    if (seen && h->n > from && h->now >= from && n > 2 &&
+    if (seen && end_written(h) > from && h->now >= from && n > 2 &&
         doc->s[n - 2] == '\n') {
         bd_json_obj(&j, NULL);
         bd_json_int(&j, "now", (int64_t)(h->now - from));
@@ -172,6 +191,23 @@ static const struct bd_chanbits *read_widths(const char *s)
     return c;
 }
 
+static const struct bd_planes *read_planes(char *text)
+{
+    struct bd_planecode c = {0};
+    int64_t of, mask;
+    bool good;
+    field(&text, '/');
+    good = bd_parse_int(&of, field(&text, '/'), 1, BD_PLANES) &&
+           bd_parse_int(&mask, field(&text, '/'), 0, BD_PLANE_CODES - 1);
+    for (int k = 0; k < BD_PLANES && good; k++)
+        good = bd_parse_double(&c.alpha[k], field(&text, '/'));
+    if (!good)
+        return NULL;
+    c.of = (int)of;
+    c.mask = (unsigned)mask;
+    return bd_planes_new(&c); /* judged with the rest of the choice */
+}
+
 static bool read_tensor(struct bd_tensorcfg *t, char *text)
 {
     int quant = bd_quantizer_find(field(&text, ':'));
@@ -181,7 +217,7 @@ static bool read_tensor(struct bd_tensorcfg *t, char *text)
         (bits > 16 && bits != 32) ||
         !read_int(&grain, &text, 0, BD_GRAIN_GROUP) ||
         !read_int(&group, &text, grain == BD_GRAIN_GROUP, INT16_MAX) ||
-        !read_int(&clip, &text, 0, BD_CLIP_LEARNED) ||
+        !read_int(&clip, &text, 0, BD_CLIP_RULES - 1) ||
         !bd_parse_double(&value, field(&text, ':')) || fabs(value) > FLT_MAX)
         return false;
     *t = (struct bd_tensorcfg){
@@ -190,6 +226,10 @@ static bool read_tensor(struct bd_tensorcfg *t, char *text)
         .clip = (uint8_t)clip, .clip_value = (float)value};
     if (*text == '\0')
         return true;
+    if (*text == '/') {
+        t->planes = read_planes(text);
+        return t->planes != NULL;
+    }
     t->channel = read_widths(text);
     return t->channel != NULL;
 }

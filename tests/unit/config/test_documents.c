@@ -74,11 +74,19 @@ static void everything_at_once(void **state)
                              .channel = bd_chanbits_new(w, 6)};
     bd_layercfg_set(&c.layer[0], true, &t);
     bd_chanbits_unref(t.channel);
+    /* The planes of cli.md's example. */
+    struct bd_planecode code = {8, 248, {0, 0, 0, 8.7, 17.1, 33.2, 65.3,
+                                         129.0 + 1.0 / 3}};
+    struct bd_tensorcfg b = {.bits = 5, .quant = (uint8_t)row("bottleneck"),
+                             .clip = BD_CLIP_MAX,
+                             .planes = bd_planes_new(&code)};
+    bd_layercfg_set(&c.layer[1], false, &b);
+    bd_planes_unref(b.planes);
     assert_int_equal(bd_config_set(&c, m, "fc2.w=apot:4:tensor:manual0.173",
                                    NULL), BD_OK);
     assert_int_equal(bd_config_set(&c, m, "fc3.w=log:4:group2:"
                                           "percentile99.5", NULL), BD_OK);
-    assert_int_equal(bd_config_set(&c, m, "fc*.a=uniform:8", NULL), BD_OK);
+    assert_int_equal(bd_config_set(&c, m, "fc[13].a=uniform:8", NULL), BD_OK);
     c.layer[2].locked = true;
     double per_channel[6] = {0.1, 1.0 / 3, 1e-300, 2.5, 0, 7};
     double groups[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0.1 + 0.2};

@@ -24,6 +24,7 @@ static bd_status read_layers(const struct bd_model *m, const char *layers,
 #define W(x) "{\"name\": \"fc1\", \"weights\": {" x "}}"
 #define A(x) "{\"name\": \"fc1\", \"activations\": {" x "}}"
 #define U4 "\"method\": \"uniform\", \"bits\": 4"
+#define B2 "\"method\": \"bottleneck\", \"bits\": 2, \"planes\": "
 
 static const struct {
     const char *layers, *path; /* path "" = it reads */
@@ -48,8 +49,39 @@ static const struct {
     {W("\"bits\": 4"), "layers[0].weights.method"},
     {W("\"method\": \"unifrom\", \"bits\": 4"), "layers[0].weights.method"},
     {W("\"method\": 3, \"bits\": 4"), "layers[0].weights.method"},
-    {A("\"method\": \"bottleneck\", \"bits\": 5, \"planes\": {}"),
+    {A("\"method\": \"vector\", \"bits\": 5"),
      "layers[0].activations.method"},
+    {A(B2 "{\"of\": 3, \"mask\": 6, \"alphas_lsb_first\": [0, 2, 4]}"), ""},
+    {W(B2 "{\"of\": 3, \"mask\": 6, \"alphas_lsb_first\": [0, 2, 4]}"), ""},
+    {A(B2 "{}"), "layers[0].activations.planes.of"},
+    {A(B2 "7"), "layers[0].activations.planes"},
+    {A(B2 "{\"of\": 9, \"mask\": 6, \"alphas_lsb_first\": [0, 2, 4]}"),
+     "layers[0].activations.planes.of"},
+    {A(B2 "{\"of\": 0, \"mask\": 0, \"alphas_lsb_first\": []}"),
+     "layers[0].activations.planes"},
+    {A(B2 "{\"of\": 3, \"alphas_lsb_first\": [0, 2, 4]}"),
+     "layers[0].activations.planes.mask"},
+    {A(B2 "{\"of\": 3, \"mask\": 2.5, \"alphas_lsb_first\": [0, 2, 4]}"),
+     "layers[0].activations.planes.mask"},
+    {A(B2 "{\"of\": 3, \"mask\": 14, \"alphas_lsb_first\": [0, 2, 4]}"),
+     "layers[0].activations.planes"},
+    {A(B2 "{\"of\": 3, \"mask\": 6}"),
+     "layers[0].activations.planes.alphas_lsb_first"},
+    {A(B2 "{\"of\": 3, \"mask\": 6, \"alphas_lsb_first\": [2, 4]}"),
+     "layers[0].activations.planes.alphas_lsb_first"},
+    {A(B2 "{\"of\": 3, \"mask\": 6, \"alphas_lsb_first\": [0, \"2\", 4]}"),
+     "layers[0].activations.planes.alphas_lsb_first[1]"},
+    {A(B2 "{\"of\": 3, \"mask\": 6, \"alphas_lsb_first\": [0, -2, 4]}"),
+     "layers[0].activations.planes"},
+    {A(B2 "{\"of\": 3, \"mask\": 7, \"alphas_lsb_first\": [1, 2, 4]}"),
+     "layers[0].activations"}, /* three planes in two bits */
+    {A("\"method\": \"uniform\", \"bits\": 2, \"planes\": "
+       "{\"of\": 3, \"mask\": 6, \"alphas_lsb_first\": [0, 2, 4]}"),
+     "layers[0].activations"},
+    {W("\"method\": \"bottleneck\", \"bits\": 2, \"grain\": \"channel\", "
+       "\"planes\": {\"of\": 3, \"mask\": 6, "
+       "\"alphas_lsb_first\": [0, 2, 4]}"),
+     "layers[0].weights"},
     {A("\"method\": \"ternary\", \"bits\": 2"),
      "layers[0].activations.method"},
     {W(U4 ", \"grain\": \"chanel\""), "layers[0].weights.grain"},
