@@ -25,7 +25,8 @@ static bd_status open_runner(struct bd_runner **out,
                              const struct bd_bench_opts *o, struct part p,
                              struct bd_err *err)
 {
-    if (bd_pixels_new(p.pixels, o, p.data, p.first, p.images) != BD_OK)
+    if (!*p.pixels &&
+        bd_pixels_new(p.pixels, o, p.data, p.first, p.images) != BD_OK)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
     struct bd_runner_opts opts = {
         .src = {bd_pixels_fetch, *p.pixels, p.images},
@@ -66,6 +67,10 @@ bd_status bd_bench_new(struct bd_bench **out, const struct bd_bench_opts *o,
     pthread_mutex_init(&b->turn, NULL);
     atomic_init(&b->calibrated, false);
     atomic_init(&b->float_done, false);
+    if (o->reference) { /* the same pictures, decoded once */
+        b->pixels = o->reference->pixels;
+        b->calib_pixels = o->reference->calib_pixels;
+    }
     struct part eval = {o->data, o->first, o->images, &b->pixels};
     struct part calib = {o->calib, 0, o->calib_images, &b->calib_pixels};
     bd_status st = open_runner(&b->runner, o, eval, err);
@@ -92,8 +97,10 @@ void bd_bench_free(struct bd_bench *b)
     if (b->calib != b->runner)
         bd_runner_free(b->calib);
     bd_runner_free(b->runner);
-    bd_pixels_free(b->pixels);
-    bd_pixels_free(b->calib_pixels);
+    if (!b->o.reference) {
+        bd_pixels_free(b->pixels);
+        bd_pixels_free(b->calib_pixels);
+    }
     bd_bench_forget(b);
     bd_free(b->label);
     bd_free(b->logits);
@@ -224,12 +231,29 @@ static bd_status run_all(struct bd_bench *b, struct tally *t,
 
 /* ------------------------------------------------------------------ float */
 
+/* What a repaired network is compared with is the network as it came. */
+static bd_status borrow_float(struct bd_bench *b, struct bd_ctl *ctl,
+                              struct bd_err *err)
+{
+    struct bd_bench *ref = b->o.reference;
+    bd_status st = bd_bench_float(ref, ctl, err);
+    if (st != BD_OK)
+        return st;
+    memcpy(b->float_logits, ref->float_logits,
+           (size_t)(b->o.images * b->outputs) * sizeof *b->logits);
+    b->float_eval = ref->float_eval;
+    atomic_store_explicit(&b->float_done, true, memory_order_release);
+    return BD_OK;
+}
+
 /* The float network's logits, kept for agreement and divergence. */
 static bd_status need_float(struct bd_bench *b, struct bd_ctl *ctl,
                             struct bd_err *err)
 {
     if (atomic_load(&b->float_done))
         return BD_OK;
+    if (b->o.reference)
+        return borrow_float(b, ctl, err);
     struct tally t = {.ctl = ctl};
     bd_status st = run_all(b, &t, NULL, b->float_logits, err);
     if (st != BD_OK)
@@ -262,7 +286,8 @@ static bd_status run_quantized(struct bd_acc_answer *out, struct bd_bench *b,
     bd_status st = bd_qrun_init(&r, b, ask.cfg, ctl, err);
     if (st != BD_OK)
         return st;
-    if (!r.any) {
+    bool runs = r.any || b->o.reference;
+    if (!runs) {
         out->eval = b->float_eval;
     } else {
         struct tally t = {.ctl = ctl, .digest = out->digest};
@@ -273,7 +298,7 @@ static bd_status run_quantized(struct bd_acc_answer *out, struct bd_bench *b,
         out->eval.total = b->o.images;
     }
     if (st == BD_OK && ask.answer)
-        bd_answers(ask.answer, r.any ? b->logits : b->float_logits,
+        bd_answers(ask.answer, runs ? b->logits : b->float_logits,
                    b->o.images, b->outputs);
     bd_qrun_done(&r);
     return st;
@@ -283,7 +308,8 @@ bd_status bd_bench_answers(struct bd_acc_answer *out, struct bd_bench *b,
                            struct bd_acc_ask ask, struct bd_ctl *ctl,
                            struct bd_err *err)
 {
-    struct bd_acc_answer a = {.digest = bd_bitcfg_digest(ask.cfg)};
+    struct bd_acc_answer a = {
+        .digest = bd_stage_digest(b->o.salt, ask.cfg)};
     pthread_mutex_lock(&b->turn);
     bd_status st =
         quantizes_acts(ask.cfg) ? need_calibration(b, ctl, err) : BD_OK;

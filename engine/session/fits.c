@@ -7,7 +7,11 @@
  * the work again.  `lock` is held for moments, to publish or look up; the
  * interface's thread takes only that one.  What is published never changes,
  * except that quantized values of long unused fits are dropped while nobody
- * holds a reference. */
+ * holds a reference.
+ *
+ * A repaired network has fits of its own, but layers whose weights the repair
+ * left alone are answered by those of the network before (home()): their
+ * indexes and fits are neither built nor held twice. */
 #include "session/session_priv.h"
 
 #include <math.h>
@@ -27,6 +31,9 @@ struct slot {
 
 struct bd_fits {
     const struct bd_model *m;
+    struct bd_fits *before;     /* of the network before a repair, or NULL */
+    const struct bd_model *ref; /* whose weights errors are measured against;
+                                   NULL = m */
     pthread_mutex_t lock;
     struct slot *slot; /* [nlayers] */
 };
@@ -64,6 +71,46 @@ bd_status bd_fits_new(struct bd_fits **out, const struct bd_model *m,
     return BD_OK;
 }
 
+static const float *data_of(const struct bd_model *m, int layer)
+{
+    return m->value[m->layer[layer].weight].t.f;
+}
+
+static bool same_clip(float a, float b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* The fits that answer for a layer. */
+static struct bd_fits *home(struct bd_fits *f, int layer)
+{
+    while (f->before &&
+           data_of(f->m, layer) == data_of(f->before->m, layer) &&
+           same_clip(f->m->layer[layer].learned_w,
+                     f->before->m->layer[layer].learned_w))
+        f = f->before;
+    return f;
+}
+
+bd_status bd_fits_after(struct bd_fits **out, const struct bd_model *m,
+                        struct bd_fits *before, const struct bd_model *ref,
+                        struct bd_err *err)
+{
+    bd_status st = bd_fits_new(out, m, err);
+    if (st != BD_OK)
+        return st;
+    (*out)->before = before;
+    (*out)->ref = ref;
+    return BD_OK;
+}
+
+const float *bd_fits_reference(struct bd_fits *f, int layer)
+{
+    f = home(f, layer);
+    const float *x = f->ref ? data_of(f->ref, layer) : NULL;
+    return x && x != data_of(f->m, layer) ? x : NULL;
+}
+
 /* ---------------------------------------------------------------- the end */
 
 static void free_fit(struct bd_fit *f)
@@ -71,8 +118,7 @@ static void free_fit(struct bd_fit *f)
     if (!f)
         return;
     bd_qset_done(&f->set);
-    if (f->cfg.channel)
-        bd_chanbits_unref(f->cfg.channel);
+    bd_tensorcfg_done(&f->cfg);
     bd_free(f->values);
     bd_free(f);
 }
@@ -100,6 +146,7 @@ void bd_fits_unref(struct bd_fits *f, const struct bd_fit *fit)
     if (!fit)
         return;
     struct bd_fit *own = (struct bd_fit *)(uintptr_t)fit;
+    f = home(f, fit->layer);
     pthread_mutex_lock(&f->lock);
     bool last = atomic_fetch_sub(&own->refs, 1) == 1;
     pthread_mutex_unlock(&f->lock);
@@ -184,6 +231,7 @@ static bd_status need_basic(const struct bd_basic **out, struct bd_fits *f,
 
 const struct bd_basic *bd_fits_peek_basic(struct bd_fits *f, int layer)
 {
+    f = home(f, layer);
     pthread_mutex_lock(&f->lock);
     const struct bd_basic *b = f->slot[layer].basic;
     pthread_mutex_unlock(&f->lock);
@@ -193,6 +241,7 @@ const struct bd_basic *bd_fits_peek_basic(struct bd_fits *f, int layer)
 bd_status bd_fits_basic(const struct bd_basic **out, struct bd_fits *f,
                         int layer, struct bd_ctl *ctl, struct bd_err *err)
 {
+    f = home(f, layer);
     struct slot *s = &f->slot[layer];
     pthread_mutex_lock(&s->build);
     bd_status st = bd_ctl_stale(ctl) ? BD_ECANCELLED
@@ -221,6 +270,7 @@ static struct bd_fit *find(struct slot *s, const struct bd_tensorcfg *cfg)
 const struct bd_fit *bd_fits_peek(struct bd_fits *f, int layer,
                                   const struct bd_tensorcfg *cfg)
 {
+    f = home(f, layer);
     pthread_mutex_lock(&f->lock);
     struct bd_fit *hit = find(&f->slot[layer], cfg);
     if (hit)
@@ -247,6 +297,38 @@ static struct bd_fit *publish(struct bd_fits *f, struct bd_fit *fit)
     return out;
 }
 
+/* Rounded weights lie on their grid: the error that counts is against the
+ * weights they were rounded from. */
+static bd_status error_against(struct bd_fit *fit, const float *ref,
+                               const struct bd_weights *w, struct bd_err *err)
+{
+    size_t n = count_of(w);
+    float *q = bd_alloc(n, sizeof *q);
+    double err2 = 0, power = 0, dot = 0, qq = 0, peak = 0, most = 0;
+    if (!q)
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    bd_qset_apply(q, w, &fit->set);
+    for (size_t i = 0; i < n; i++) {
+        double x = (double)ref[i], y = (double)q[i], d = x - y;
+        err2 += d * d;
+        power += x * x;
+        dot += x * y;
+        qq += y * y;
+        peak = fmax(peak, fabs(x));
+        most = fmax(most, fabs(d));
+    }
+    bd_free(q);
+    struct bd_error_stats *e = &fit->err;
+    double count = n > 0 ? (double)n : 1;
+    e->mse = err2 / count;
+    e->peak = peak;
+    e->max_err = most;
+    e->psnr_db = bd_psnr_db(peak, e->mse);
+    e->sqnr_db = bd_sqnr_db(power / count, e->mse);
+    e->cosine = power > 0 && qq > 0 ? dot / sqrt(power * qq) : 1;
+    return BD_OK;
+}
+
 static bd_status build_fit(struct bd_fit **out, struct bd_fits *f,
                            struct bd_fit_ask ask, struct bd_ctl *ctl,
                            struct bd_err *err)
@@ -271,6 +353,9 @@ static bd_status build_fit(struct bd_fit **out, struct bd_fits *f,
         st = BD_ECANCELLED;
     if (st == BD_OK)
         st = bd_error_of(&fit->err, &w, &fit->set, err);
+    const float *ref = bd_fits_reference(f, ask.layer);
+    if (st == BD_OK && ref)
+        st = error_against(fit, ref, &w, err);
     if (st != BD_OK) {
         free_fit(fit);
         return st;
@@ -283,6 +368,7 @@ bd_status bd_fits_get(const struct bd_fit **out, struct bd_fits *f,
                       struct bd_fit_ask ask, struct bd_ctl *ctl,
                       struct bd_err *err)
 {
+    f = home(f, ask.layer);
     struct slot *s = &f->slot[ask.layer];
     struct bd_fit *fit = NULL, *old = NULL;
     bd_status st = BD_OK;
@@ -323,6 +409,7 @@ static void drop_values(struct slot *s)
 bd_status bd_fits_values(const float **out, struct bd_fits *f,
                          const struct bd_fit *fit, struct bd_err *err)
 {
+    f = home(f, fit->layer);
     struct slot *s = &f->slot[fit->layer];
     struct bd_fit *own = (struct bd_fit *)(uintptr_t)fit;
     struct bd_weights w = bd_fits_weights(f, fit->layer);

@@ -63,11 +63,15 @@ static void set_layer(struct bd_session *s, const struct bd_change *c,
 
 static void apply(struct bd_session *s, const struct bd_step *step, bool after)
 {
+    bool moved = bd_stage_enter(s, after ? step->to : step->from);
     for (size_t i = 0; i < step->n; i++)
         set_layer(s, &step->change[i], after);
-    s->digest = bd_bitcfg_digest(&s->cfg);
+    s->digest = bd_session_digest(s, &s->cfg);
     bd_persist_edited(s);
-    bd_live_follow(s, step);
+    if (moved)
+        bd_live_network(s);
+    else
+        bd_live_follow(s, step);
 }
 
 bool bd_session_undo(struct bd_session *s)
@@ -187,7 +191,7 @@ bd_status bd_history_beginning(struct bd_bitcfg *out,
 
 /* All that can fail comes first; then the lists join and one step leads from
  * the present to the saved configuration without being listed itself. */
-bd_status bd_history_resume(struct bd_session *s,
+bd_status bd_history_resume(struct bd_session *s, struct bd_stage *stage,
                             const struct bd_bitcfg *saved,
                             struct bd_history *steps, struct bd_err *err)
 {
@@ -205,7 +209,9 @@ bd_status bd_history_resume(struct bd_session *s,
         st = bd_fail(err, BD_ENOMEM, "out of memory for the undo list");
     if (st == BD_OK) {
         memcpy(first.what, "earlier session", sizeof "earlier session");
-        if (first.n > 0)
+        first.from = whole.from = s->at;
+        first.to = whole.to = stage;
+        if (first.n > 0 || stage != s->at)
             bd_history_push(h, &first);
         size_t undone = steps->n - steps->now;
         for (size_t i = 0; i < steps->n; i++)

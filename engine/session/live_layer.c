@@ -8,8 +8,7 @@
 void bd_live_order_free(void *p)
 {
     struct bd_live_order *o = p;
-    if (o->t.channel)
-        bd_chanbits_unref(o->t.channel);
+    bd_tensorcfg_done(&o->t);
     bd_bitcfg_done(&o->cfg);
     bd_free(o);
 }
@@ -61,13 +60,15 @@ static void w_free(void *p)
 }
 
 /* Squared error through the index, for grids it can judge in no time. */
-static bool ask_index(struct bd_error_stats *e, const struct bd_fits *f,
+static bool ask_index(struct bd_error_stats *e, struct bd_fits *f,
                       const struct bd_basic *b, int layer,
                       const struct bd_tensorcfg *t)
 {
     struct bd_weights w = bd_fits_weights(f, layer);
     double err2, clip;
     /* A clip search tries a hundred grids; wide ones take too long. */
+    if (bd_fits_reference(f, layer)) /* its error is not that of its grid */
+        return false;
     if (!b || !b->index || t->bits > (t->clip == BD_CLIP_MSE ? 8 : 12))
         return false;
     w.index = b->index;
@@ -89,7 +90,7 @@ static void post_quick(const struct bd_live_order *o, struct bd_ctl *ctl)
     struct bd_weights w = bd_fits_weights(o->fits, o->layer);
     struct w_answer *a;
     if (w.slices.outer * w.slices.channels * w.slices.inner < LARGE ||
-        bd_session_is_float(&o->t) ||
+        bd_session_is_float(&o->t) || bd_fits_reference(o->fits, o->layer) ||
         bd_fits_peek_basic(o->fits, o->layer))
         return;
     a = bd_calloc(1, sizeof *a);
@@ -218,11 +219,11 @@ static bd_status a_run(void **result, void *arg, struct bd_ctl *ctl,
 {
     struct bd_live_order *o = arg;
     struct bd_act_error *a = bd_alloc(1, sizeof *a);
-    (void)ctl; /* milliseconds */
     if (!a)
         return bd_fail(err, BD_ENOMEM, "out of memory");
-    bd_status st = bd_acts_error(a, bd_bench_stat(o->bench, o->layer),
-                                 o->learned, &o->t, err);
+    struct bd_calib_input in = bd_bench_input(o->bench, o->layer);
+    in.ctl = ctl;
+    bd_status st = bd_acts_error(a, &in, &o->t, err);
     if (st == BD_OK)
         *result = a;
     else
@@ -249,7 +250,6 @@ void bd_live_ask_a(struct bd_session *s, int layer)
     struct bd_live_order *o = bd_live_order_new(s, layer, t);
     if (!o)
         return;
-    o->learned = s->m->layer[layer].learned_a;
     bd_live_submit(s, &(struct bd_job){
         .key = key, .lane = BD_LANE_FAST, .title = "input errors", .arg = o,
         .run = a_run, .free_arg = bd_live_order_free, .free_result = bd_free});

@@ -112,14 +112,15 @@ static bool step(void *arg, int64_t i, int worker)
 
 /* ------------------------------------------------------------- the workers */
 
-static bd_status open_pair(struct bench_pair *p, const struct bd_plan *plan,
-                           size_t layers, struct bd_err *err)
+static bd_status open_pair(struct bench_pair *p, const struct bd_plan *ref,
+                           const struct bd_plan *plan, size_t layers,
+                           struct bd_err *err)
 {
     p->out = bd_calloc(layers, sizeof *p->out);
     p->cap = bd_calloc(layers, sizeof *p->cap);
     if (!p->out || !p->cap)
         return bd_fail(err, BD_ENOMEM, "out of memory");
-    bd_status st = bd_exec_new(&p->ref, plan, err);
+    bd_status st = bd_exec_new(&p->ref, ref, err);
     return st == BD_OK ? bd_exec_new(&p->q, plan, err) : st;
 }
 
@@ -148,6 +149,7 @@ static void add_up(double *db, const struct lockstep *l)
 
 /* Under the bench's turn. */
 static bd_status run_pairs(double *db, struct lockstep *l,
+                           const struct bd_plan *ref,
                            const struct bd_plan *plan)
 {
     size_t layers = l->run->n;
@@ -159,7 +161,7 @@ static bd_status run_pairs(double *db, struct lockstep *l,
                        ? BD_OK
                        : bd_fail(l->err, BD_ENOMEM, "out of memory");
     for (int w = 0; w < threads && st == BD_OK; w++)
-        st = open_pair(&l->pair[w], plan, layers, l->err);
+        st = open_pair(&l->pair[w], ref, plan, layers, l->err);
     if (st == BD_OK) {
         bd_pool_for(l->b->o.pool, l->b->o.calib_images, step, l);
         st = (bd_status)atomic_load(&l->status);
@@ -177,7 +179,7 @@ bd_status bd_bench_lockstep(double *db, struct bd_bench *b,
                             const struct bd_bitcfg *cfg, struct bd_ctl *ctl,
                             struct bd_err *err)
 {
-    struct bd_plan *plan = NULL;
+    struct bd_plan *plan = NULL, *ref = NULL;
     struct bd_plan_opts opts = {.batch = 1};
     struct bd_qrun run = {0};
     bd_status st = bd_bench_prepare(b, cfg, ctl, err);
@@ -185,17 +187,20 @@ bd_status bd_bench_lockstep(double *db, struct bd_bench *b,
         return st;
     pthread_mutex_lock(&b->turn);
     st = bd_plan_new(&plan, b->o.m, &opts, err);
+    if (st == BD_OK && b->o.ref)
+        st = bd_plan_new(&ref, b->o.ref, &opts, err);
     if (st == BD_OK)
         st = bd_qrun_init(&run, b, cfg, ctl, err);
     if (st == BD_OK) {
         struct lockstep l = {.b = b, .run = &run, .ctl = ctl, .err = err,
                              .status = BD_OK};
         pthread_mutex_init(&l.lock, NULL);
-        st = run_pairs(db, &l, plan);
+        st = run_pairs(db, &l, ref ? ref : plan, plan);
         pthread_mutex_destroy(&l.lock);
         bd_qrun_done(&run);
     }
     bd_plan_free(plan);
+    bd_plan_free(ref);
     pthread_mutex_unlock(&b->turn);
     return st;
 }

@@ -44,9 +44,9 @@ bd_status bd_layer_errors_of(struct bd_layer_errors *out,
         out->w_psnr_db = fit->err.psnr_db;
         bd_fits_unref(ask->fits, fit);
     }
-    if (!bd_session_is_float(&l->a) && ask->stat) {
+    if (!bd_session_is_float(&l->a) && ask->in.all) {
         struct bd_act_error a;
-        st = bd_acts_error(&a, ask->stat, ask->learned_a, &l->a, err);
+        st = bd_acts_error(&a, &ask->in, &l->a, err);
         if (st == BD_OK)
             out->a_psnr_db = a.psnr_db;
     }
@@ -56,10 +56,10 @@ bd_status bd_layer_errors_of(struct bd_layer_errors *out,
 struct bd_errors_ask bd_errors_ask_of(const struct bd_session *s, int layer,
                                       const struct bd_layercfg *cfg)
 {
-    return (struct bd_errors_ask){
-        .layer = layer, .cfg = cfg, .fits = s->fits,
-        .stat = s->bench ? bd_bench_stat(s->bench, layer) : NULL,
-        .learned_a = s->m->layer[layer].learned_a};
+    struct bd_errors_ask ask = {.layer = layer, .cfg = cfg, .fits = s->fits};
+    if (s->bench)
+        ask.in = bd_bench_input(s->bench, layer);
+    return ask;
 }
 
 /* The statistics of inputs come first (prepare), then each layer alone, then
@@ -79,7 +79,7 @@ static bd_status errors_of_all(struct bd_layer_errors *layers,
             bd_errors_ask_of(s, (int)i, &s->cfg.layer[i]);
         st = bd_layer_errors_of(&layers[i], &ask, ctl, err);
     }
-    if (st == BD_OK && !bd_session_all_float(&s->cfg))
+    if (st == BD_OK && !bd_session_is_original(s))
         st = bd_bench_lockstep(db, s->bench, &s->cfg, ctl, err);
     for (size_t i = 0; i < n && st == BD_OK; i++)
         layers[i].out_sqnr_db = db[i];

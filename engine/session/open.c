@@ -200,18 +200,38 @@ static bd_status open_data(struct bd_session *s,
 
 /* -------------------------------------------------------- the configuration */
 
+/* The network a document was made for, from the one that was opened. */
+static bd_status repair_again(struct bd_session *s,
+                              const struct bd_config_full *f,
+                              struct bd_err *err)
+{
+    struct bd_stage_ask ask = {.from = s->at, .cfg = &f->cfg,
+                               .pool = s->pool};
+    struct bd_stage *last = NULL;
+    if (f->repairs.n == 0)
+        return BD_OK;
+    bd_status st = bd_stage_replay(&last, &ask, &f->repairs, NULL, err);
+    if (st == BD_OK && !bd_stages_adopt(s, last)) {
+        bd_stage_free_down_to(last, s->at);
+        st = bd_fail(err, BD_ENOMEM, "out of memory");
+    }
+    if (st == BD_OK)
+        bd_stage_enter(s, last);
+    return st;
+}
+
 /* Replaces the configuration by a document's; its warnings go to the log. */
 static bd_status read_config(struct bd_session *s, const char *path,
                              struct bd_err *err)
 {
-    struct bd_bitcfg c;
+    struct bd_config_full f = {0};
     struct bd_str warn = {0};
     char *text;
     size_t n;
     bd_status st = bd_file_read(&text, &n, path, (size_t)64 << 20, err);
     if (st != BD_OK)
         return st;
-    st = bd_config_read(&c, s->m, (struct bd_text){text, n}, &warn, err);
+    st = bd_config_read_full(&f, s->m, (struct bd_text){text, n}, &warn, err);
     bd_free(text);
     for (char *line = warn.s; st == BD_OK && line && *line;) {
         char *end = strchr(line, '\n');
@@ -221,11 +241,15 @@ static bd_status read_config(struct bd_session *s, const char *path,
         line = end ? end + 1 : NULL;
     }
     bd_str_done(&warn);
-    if (st != BD_OK)
-        return bd_err_file(err, path);
-    bd_bitcfg_done(&s->cfg);
-    s->cfg = c;
-    return BD_OK;
+    if (st == BD_OK)
+        st = repair_again(s, &f, err);
+    if (st == BD_OK) {
+        bd_bitcfg_done(&s->cfg);
+        s->cfg = f.cfg;
+        f.cfg = (struct bd_bitcfg){0};
+    }
+    bd_config_full_done(&f);
+    return st == BD_OK ? st : bd_err_file(err, path);
 }
 
 /* In the order of growing precision: document, all layers, edges, single
@@ -250,7 +274,7 @@ static bd_status open_cfg(struct bd_session *s,
         st = bd_config_set(&s->cfg, s->m, *e, err);
     if (st == BD_OK)
         st = bd_config_check(&s->cfg, s->m, err);
-    s->digest = bd_bitcfg_digest(&s->cfg);
+    s->digest = bd_session_digest(s, &s->cfg);
     return st;
 }
 
@@ -291,8 +315,10 @@ bd_status bd_session_open(struct bd_session **out,
         open_plan(s);
         st = open_data(s, o, &side, err);
     }
-    if (st == BD_OK)
+    if (st == BD_OK) {
+        bd_stages_start(s);
         st = open_cfg(s, o, err);
+    }
     if (st != BD_OK) {
         bd_session_close(s);
         return st;
@@ -318,6 +344,7 @@ void bd_session_close(struct bd_session *s)
     bd_lanes_free(s->lanes);
     bd_persist_close(s);
     bd_live_done(s);
+    bd_stages_done(s);
     bd_bench_free(s->bench);
     bd_fits_free(s->fits);
     bd_pool_free(s->pool);

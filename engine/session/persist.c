@@ -24,7 +24,7 @@ static bool take_lock(struct bd_session *s, const char *dir)
 {
     char path[700];
     snprintf(path, sizeof path, "%s/%016llx.lock", dir,
-             (unsigned long long)s->m->digest);
+             (unsigned long long)s->base.m->digest);
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock_fd < 0)
         return false;
@@ -55,14 +55,14 @@ static void look_for_saved(struct bd_session *s)
     if (at < n)
         bd_str_puts(&plain, "\n}\n");
     if (plain.failed ||
-        bd_config_read_full(&s->saved, s->m,
+        bd_config_read_full(&s->saved, s->base.m,
                             (struct bd_text){plain.s, plain.n}, &warn,
                             &err) != BD_OK) {
         bd_session_say(s, "the saved session is not usable: %s",
                        plain.failed ? "out of memory" : err.msg);
     } else {
         s->saved_at = (int64_t)st.st_mtime;
-        if (at < n && bd_steps_read(&s->saved_steps, s->m, &s->saved.cfg,
+        if (at < n && bd_steps_read(&s->saved_steps, s->base.m, &s->saved.cfg,
                                     (struct bd_text){text + at, n - at},
                                     &err) != BD_OK)
             bd_session_say(s, "the saved session's undo list is not usable "
@@ -90,7 +90,7 @@ void bd_persist_open(struct bd_session *s)
     if (!take_lock(s, dir))
         return;
     snprintf(s->state, sizeof s->state, "%s/%016llx.json", dir,
-             (unsigned long long)s->m->digest);
+             (unsigned long long)s->base.m->digest);
     look_for_saved(s);
 }
 
@@ -184,7 +184,8 @@ void bd_persist_close(struct bd_session *s)
 bool bd_session_resumable(const struct bd_session *s, int64_t *age_s,
                           size_t *edits)
 {
-    if (s->saved.cfg.n == 0 || bd_bitcfg_same(&s->saved.cfg, &s->cfg))
+    if (s->saved.cfg.n == 0 ||
+        (s->saved.repairs.n == 0 && bd_bitcfg_same(&s->saved.cfg, &s->cfg)))
         return false;
     int64_t age = (int64_t)time(NULL) - s->saved_at;
     if (age_s)
@@ -194,13 +195,12 @@ bool bd_session_resumable(const struct bd_session *s, int64_t *age_s,
     return true;
 }
 
-bd_status bd_session_resume(struct bd_session *s, struct bd_err *err)
+bd_status bd_persist_resume(struct bd_session *s, struct bd_stage *stage,
+                            struct bd_err *err)
 {
-    if (s->saved.cfg.n == 0)
-        return bd_fail(err, BD_EINVALID, "no earlier session of this model");
-    bd_status st = bd_config_check(&s->saved.cfg, s->m, err);
-    if (st == BD_OK && s->saved_steps.n > 0) {
-        st = bd_history_resume(s, &s->saved.cfg, &s->saved_steps, err);
+    bd_status st = bd_config_check(&s->saved.cfg, stage->m, err);
+    if (st == BD_OK && (s->saved_steps.n > 0 || stage != s->at)) {
+        st = bd_history_resume(s, stage, &s->saved.cfg, &s->saved_steps, err);
         if (st == BD_OK) /* the list is among the edits now */
             s->edits_before = s->saved.edits - (int64_t)s->history.now;
     } else if (st == BD_OK) {
@@ -211,4 +211,13 @@ bd_status bd_session_resume(struct bd_session *s, struct bd_err *err)
     if (s->edits_before < 0)
         s->edits_before = 0;
     return st;
+}
+
+bd_status bd_session_resume(struct bd_session *s, struct bd_err *err)
+{
+    if (s->saved.cfg.n == 0)
+        return bd_fail(err, BD_EINVALID, "no earlier session of this model");
+    return s->saved.repairs.n > 0
+               ? bd_repair_again(s, &s->saved.repairs, err)
+               : bd_persist_resume(s, &s->base, err);
 }

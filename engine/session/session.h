@@ -8,6 +8,7 @@
 #include "data/data.h"
 #include "feature/feature.h"
 #include "metrics/metrics.h"
+#include "repair/repair.h"
 #include "sens/sens.h"
 
 #include <stdatomic.h>
@@ -240,7 +241,22 @@ struct bd_sens_view {
 void bd_session_sens_of(struct bd_sens_view *out, const struct bd_session *s,
                         int layer);
 bool bd_session_sweeping(const struct bd_session *s);
-int bd_sens_metric_of(const struct bd_sens_table *t); /* the first it has */
+
+/* Sensitivities as files: our own (what the verb prints), the measurements of
+ * ExLlamaV3 ({dkld, dbits} per layer and alternative), MLX's pairs of layer
+ * and score.  Writing is deterministic but for images_per_s. */
+enum bd_sens_format { BD_SENS_JSON, BD_SENS_EXL3, BD_SENS_MLX,
+                      BD_SENS_FORMATS };
+extern const char *const bd_sens_format_names[]; /* "json", ... NULL-ended */
+bd_status bd_sens_write(struct bd_str *out, const struct bd_model *m,
+                        const struct bd_sens_table *t,
+                        enum bd_sens_format format, struct bd_err *err);
+/* Any of the three, decided by content.  Layers the model lacks are counted
+ * in a warning (one per line in warn); a file that names none of its layers
+ * is refused.  Nothing in *out is borrowed from the text. */
+bd_status bd_sens_read(struct bd_sens_table *out, const struct bd_model *m,
+                       struct bd_text text, struct bd_str *warn,
+                       struct bd_err *err);
 
 /* ---------------------------------------------------------------- search
  * Which layer gets how many bits, under a budget?  What every choice of
@@ -333,6 +349,29 @@ size_t bd_session_search_front(struct bd_session *s,
 bd_status bd_session_ties(int *tie, const struct bd_model *m, bool outputs,
                           struct bd_err *err);
 
+/* ----------------------------------------------------------------- repairs
+ * bd_repairs() lists them.  Each is one undo step ("equalize: 19 pairs");
+ * what changes the network also changes bd_session_model. */
+struct bd_repair_ask {
+    const char *name;   /* "equalize" */
+    struct bd_sel sel;  /* chosen layers; n 0 = all */
+    bool clip_safe;     /* ReLU6 between layers never reaches its bound */
+    int64_t iterations; /* adaround: 0 = 1000 */
+};
+/* On the long lane; the outcome comes as news, with accuracy before and after
+ * once that is known.  One at a time. */
+bd_status bd_session_repair(struct bd_session *s,
+                            const struct bd_repair_ask *ask,
+                            struct bd_err *err);
+/* The same on the caller's thread; `what` gets the step's name. */
+bd_status bd_session_now_repair(char what[112], struct bd_session *s,
+                                const struct bd_repair_ask *ask,
+                                struct bd_ctl *ctl, struct bd_err *err);
+/* Names of the repairs the present network went through, oldest first;
+ * returns the count, which may exceed cap. */
+size_t bd_session_repairs(const struct bd_session *s, const char **name,
+                          size_t cap);
+
 /* --------------------------------------------------------------- trade-off
  * Whole configurations as points: what they cost and what they reach. */
 enum bd_trade_kind {
@@ -346,6 +385,8 @@ struct bd_trade_point {
     double avg_bits, size_bytes, bops;
     double loss;               /* of the sensitivities; NaN = none */
     double top1, ci_lo, ci_hi; /* NaN = not measured */
+    double guess;              /* of top1, from the loss and what was
+                                  measured; NaN = none */
     bool dominated;            /* another measured one is no larger and
                                   better */
     char name[48];             /* "dp 4.50", "uniform 4", "here" */

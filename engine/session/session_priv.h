@@ -86,12 +86,12 @@ bd_status bd_fits_values(const float **out, struct bd_fits *f,
 /* ------------------------------------------------------------- activations */
 struct bd_act_error {
     uint64_t digest; /* of the choice */
-    struct bd_qparam p;
+    struct bd_qparam p; /* of several, that with the largest clip */
     double psnr_db, sqnr_db;
 };
-bd_status bd_acts_error(struct bd_act_error *out, const struct bd_actstat *s,
-                        float learned, const struct bd_tensorcfg *cfg,
-                        struct bd_err *err);
+bd_status bd_acts_error(struct bd_act_error *out,
+                        const struct bd_calib_input *in,
+                        const struct bd_tensorcfg *cfg, struct bd_err *err);
 
 /* ------------------------------------------------------------------ bench
  * Everything that runs images.  One user at a time (the eval lane, or the
@@ -122,6 +122,8 @@ const struct bd_actstat *bd_bench_stat(const struct bd_bench *b, int layer);
  * channels than the memory for them allows. */
 const struct bd_chanstat *bd_bench_chanstat(const struct bd_bench *b,
                                             int layer);
+/* Both, and the clip that came with the layer: what fitting asks for. */
+struct bd_calib_input bd_bench_input(const struct bd_bench *b, int layer);
 const struct bd_net_eval *bd_bench_float_eval(const struct bd_bench *b);
 /* Steps: each does nothing when already done. */
 bd_status bd_bench_calibrate(struct bd_bench *b, struct bd_ctl *ctl,
@@ -164,7 +166,7 @@ struct bd_qrun {
     size_t n;
     struct bd_qlayer *q;      /* [n] */
     const struct bd_fit **fit; /* [n], NULL where float */
-    struct bd_qparam *act;    /* [n] */
+    struct bd_actset *act;    /* [n] */
     bool any;                 /* something is quantized */
     const struct bd_bench *bench;
     struct bd_fits *fits;
@@ -479,8 +481,7 @@ struct bd_errors_ask {
     int layer;
     const struct bd_layercfg *cfg;
     struct bd_fits *fits;
-    const struct bd_actstat *stat;
-    float learned_a;
+    struct bd_calib_input in; /* in.all NULL: not calibrated yet */
 };
 struct bd_errors_ask bd_errors_ask_of(const struct bd_session *s, int layer,
                                       const struct bd_layercfg *cfg);

@@ -206,7 +206,7 @@ void bd_session_net(struct bd_net_view *out, const struct bd_session *s)
         v.float_fresh = BD_PARTIAL;
         v.float_acc = s->float_acc.eval;
     }
-    if (bd_session_all_float(&s->cfg)) {
+    if (bd_session_is_original(s)) {
         v.fresh = v.float_fresh;
         v.acc = v.float_acc;
     } else if (s->acc.have) {

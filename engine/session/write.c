@@ -14,7 +14,8 @@
 /* --------------------------------------------------------------- documents */
 
 struct source { /* everything a document is made of; cfg borrowed */
-    const struct bd_model *m;
+    const struct bd_model *m, *base; /* base: as it was opened */
+    const struct bd_stage *at;
     struct bd_fits *fits;
     struct bd_bench *bench;
     const struct bd_bitcfg *cfg;
@@ -25,7 +26,7 @@ struct source { /* everything a document is made of; cfg borrowed */
 
 struct clip_list { /* per layer, with what it borrows */
     struct bd_clips *c;
-    double **w;
+    double **w, **a;
     size_t n;
 };
 
@@ -33,7 +34,10 @@ static void clips_done(struct clip_list *l)
 {
     for (size_t i = 0; l->w && i < l->n; i++)
         bd_free(l->w[i]);
+    for (size_t i = 0; l->a && i < l->n; i++)
+        bd_free(l->a[i]);
     bd_free(l->w);
+    bd_free(l->a);
     bd_free(l->c);
 }
 
@@ -42,7 +46,8 @@ static bool clips_init(struct clip_list *l, size_t n)
     *l = (struct clip_list){.n = n};
     l->c = bd_calloc(n, sizeof *l->c);
     l->w = bd_calloc(n, sizeof *l->w);
-    return l->c && l->w;
+    l->a = bd_calloc(n, sizeof *l->a);
+    return l->c && l->w && l->a;
 }
 
 /* Clips in the domain of the weights, one per parameter set. */
@@ -71,18 +76,30 @@ static bd_status weight_clips(struct clip_list *l, const struct source *s,
     return BD_OK;
 }
 
-static void act_clip(struct clip_list *l, const struct source *s, size_t i)
+/* The same of a layer's input, where it was calibrated. */
+static bd_status act_clips(struct clip_list *l, const struct source *s,
+                           size_t i, struct bd_err *err)
 {
     const struct bd_tensorcfg *t = &s->cfg->layer[i].a;
-    const struct bd_actstat *st =
-        s->bench ? bd_bench_stat(s->bench, (int)i) : NULL;
-    struct bd_qparam p;
-    if (bd_session_is_float(t) || !st ||
-        bd_calib_acts(&p, st, s->m->layer[i].learned_a, t, NULL) != BD_OK)
-        return;
+    struct bd_calib_input in = {0};
+    struct bd_actset set;
+    if (s->bench)
+        in = bd_bench_input(s->bench, (int)i);
+    if (bd_session_is_float(t) || !in.all ||
+        bd_calib_actset(&set, &in, t, NULL) != BD_OK)
+        return BD_OK;
+    double *v = bd_alloc(set.n, sizeof *v);
+    for (size_t k = 0; v && k < set.n; k++) {
+        v[k] = set.p[k].clip;
+        l->c[i].a_signed = l->c[i].a_signed || set.p[k].is_signed;
+    }
+    l->a[i] = v;
+    l->c[i].av = v;
+    l->c[i].na = t->grain == BD_GRAIN_TENSOR ? 0 : set.n;
+    l->c[i].a = set.p[0].clip;
     l->c[i].a_known = true;
-    l->c[i].a_signed = p.is_signed;
-    l->c[i].a = p.clip;
+    bd_actset_done(&set);
+    return v ? BD_OK : bd_fail(err, BD_ENOMEM, "out of memory");
 }
 
 /* Partial or stale accuracy does not belong into a file. */
@@ -103,7 +120,8 @@ static struct bd_config_metrics exact_metrics(const struct bd_session *s)
 static struct source source_of(const struct bd_session *s)
 {
     return (struct source){
-        .m = s->m, .fits = s->fits, .bench = s->bench, .cfg = &s->cfg,
+        .m = s->m, .base = s->base.m, .at = s->at, .fits = s->fits,
+        .bench = s->bench, .cfg = &s->cfg,
         .metrics = exact_metrics(s), .seed = s->seed,
         .data = s->data ? bd_data_name(s->data) : NULL};
 }
@@ -112,11 +130,16 @@ static bd_status document(struct bd_str *out, const struct source *s,
                           const struct clip_list *clips, int64_t edits,
                           struct bd_err *err)
 {
+    struct bd_repair_notes notes = {0};
+    if (bd_stage_notes(&notes, s->at) != BD_OK)
+        return bd_fail(err, BD_ENOMEM, "out of memory");
     struct bd_config_doc doc = {
-        .cfg = s->cfg, .clips = clips ? clips->c : NULL,
+        .cfg = s->cfg, .clips = clips ? clips->c : NULL, .repairs = &notes,
         .metrics = s->metrics, .seed = s->seed, .edits = edits,
         .data = s->data};
-    return bd_config_write(out, s->m, &doc, err);
+    bd_status st = bd_config_write(out, s->base, &doc, err);
+    bd_free(notes.note);
+    return st;
 }
 
 bd_status bd_document_plain(struct bd_str *out, const struct bd_session *s,
@@ -137,7 +160,8 @@ static bd_status export_file(const struct source *s, const char *path,
                        : bd_fail(err, BD_ENOMEM, "out of memory");
     for (size_t i = 0; i < s->m->nlayers && st == BD_OK; i++) {
         st = weight_clips(&clips, s, i, err);
-        act_clip(&clips, s, i);
+        if (st == BD_OK)
+            st = act_clips(&clips, s, i, err);
     }
     if (st == BD_OK)
         st = document(&text, s, &clips, 0, err);
