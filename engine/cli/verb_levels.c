@@ -21,7 +21,7 @@ static const struct cli_option *const options[] = {own, bd_cli_common, NULL};
 /* The quantizer of METHOD:BITS for clip 1.  Methods that take their scale from
  * the data are shown the two ends of the range; those that subtract a mean
  * and divide by a deviation are shown nothing, which leaves both out. */
-static bd_status fit(struct bd_qparam *p, struct cli *c)
+static bd_status fit(struct bd_qparam *p, double *book, struct cli *c)
 {
     struct bd_tensorcfg cfg = {.bits = 32, .clip = BD_CLIP_MAX};
     bool is_signed = !c->a.is_unsigned;
@@ -43,6 +43,7 @@ static bd_status fit(struct bd_qparam *p, struct cli *c)
         .weights = is_signed,
         .clip = 1.0,
         .sigma = 1.0,
+        .book = book,
     };
     return p->q->fit(p, ends, p->q->traits & BD_Q_NORMALISES ? 0 : 2, &c->err);
 }
@@ -74,14 +75,14 @@ static int out(struct cli *c, const double *levels, size_t n,
 static int run(struct cli *c)
 {
     struct bd_qparam p;
-    double *levels;
+    double book[BD_BOOK_MAX], *levels;
     size_t n;
     int rc;
 
     if (c->a.is_signed && c->a.is_unsigned)
         bd_fail(&c->err, BD_EINVALID, "--signed and --unsigned: one of them");
     else
-        fit(&p, c);
+        fit(&p, book, c);
     if (c->err.code != BD_OK)
         return bd_cli_fail(c);
     n = p.q->levels(NULL, 0, &p);

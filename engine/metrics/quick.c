@@ -71,7 +71,8 @@ bd_status bd_error_quick(struct bd_error_stats *out,
     double n;
     bd_status s;
 
-    if (cfg->channel != NULL || cfg->clip == BD_CLIP_MSE)
+    if (cfg->channel != NULL || cfg->clip == BD_CLIP_MSE ||
+        bd_quantizer_at(cfg->quant)->learn)
         return bd_fail(err, BD_EUNSUPPORTED, "needs more than one pass");
     s = bd_calib_weights(&set, w, cfg, ctl, err);
     if (s != BD_OK)

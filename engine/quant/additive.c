@@ -97,8 +97,7 @@ void bd_quant_additive_mags(struct bd_quant_mags *g, const struct bd_qparam *p,
     int B = p->is_signed ? p->bits - 1 : p->bits;
     double unit[BD_QUANT_SMALL];
 
-    g->two_sided = false;
-    if (p->book && p->nbook <= BD_QUANT_SMALL) {
+    if (p->nbook > 0 && p->nbook <= BD_QUANT_SMALL) {
         g->n = p->nbook;
         memcpy(unit, p->book, g->n * sizeof(*unit));
     } else {

@@ -49,6 +49,12 @@ size_t bd_quant_out(double *out, size_t cap, size_t n,
     return n;
 }
 
+static void mags_of(struct bd_quant_mags *g, const struct bd_qparam *p)
+{
+    g->two_sided = g->direct = false;
+    p->q->mags(g, p);
+}
+
 /* A parameter set made ready for many values: the magnitude set, if the
  * method has one, is worked out once per call and not once per block. */
 struct ready {
@@ -63,7 +69,7 @@ static void make_ready(struct ready *r, const struct bd_qparam *p)
 {
     r->p = p;
     if (p->q->mags)
-        p->q->mags(&r->g, p);
+        mags_of(&r->g, p);
 }
 
 static void core(double *q, const double *z, size_t n, const struct ready *r)
@@ -237,11 +243,14 @@ static size_t rank_of(const double *t, size_t n, double v)
 }
 
 /* Signed index of z in the magnitudes; unsigned data stops at 0.  Two-sided
- * sets have no zero, so their indices start at 1. */
+ * sets have no zero, so their indices start at 1.  Direct grids count from
+ * their lowest level. */
 static int32_t mag_code(double z, bool is_signed, const struct bd_quant_mags *g)
 {
     int32_t r;
 
+    if (g->direct)
+        return (int32_t)rank_of(g->t, g->n - 1, z);
     if (z < 0 && !is_signed)
         return 0;
     r = (int32_t)rank_of(g->t, g->n - 1, fabs(z)) + (g->two_sided ? 1 : 0);
@@ -266,7 +275,7 @@ void bd_quant_mags_codes(int32_t *out, const float *x, size_t n,
 {
     struct bd_quant_mags g;
 
-    p->q->mags(&g, p);
+    mags_of(&g, p);
     for (size_t i = 0; i < n; i++) {
         double v = (double)x[i], z;
 
@@ -275,14 +284,19 @@ void bd_quant_mags_codes(int32_t *out, const float *x, size_t n,
     }
 }
 
+static bool mirrored(const struct bd_qparam *p, const struct bd_quant_mags *g)
+{
+    return p->is_signed && !g->direct;
+}
+
 size_t bd_quant_mags_levels(double *out, size_t cap, const struct bd_qparam *p)
 {
     struct bd_quant_mags g;
     size_t k = 0, stop;
 
-    p->q->mags(&g, p);
+    mags_of(&g, p);
     stop = g.two_sided ? 0 : 1;
-    for (size_t i = g.n; p->is_signed && i > stop; i--)
+    for (size_t i = g.n; mirrored(p, &g) && i > stop; i--)
         bd_quant_emit(out, cap, k++, -g.m[i - 1]);
     for (size_t i = 0; i < g.n; i++)
         bd_quant_emit(out, cap, k++, g.m[i]);
@@ -294,9 +308,9 @@ size_t bd_quant_mags_cuts(double *out, size_t cap, const struct bd_qparam *p)
     struct bd_quant_mags g;
     size_t k = 0;
 
-    p->q->mags(&g, p);
+    mags_of(&g, p);
     /* On the negative side the lower magnitude is the upper level. */
-    for (size_t i = g.n - 1; p->is_signed && i > 0; i--)
+    for (size_t i = g.n - 1; mirrored(p, &g) && i > 0; i--)
         bd_quant_emit(out, cap, k++, bd_quant_below(-g.t[i - 1]));
     if (g.two_sided)
         bd_quant_emit(out, cap, k++, bd_quant_below(0));

@@ -101,16 +101,17 @@ struct table { /* as floats */
     float m[MOST], t[MOST];
 };
 
-/* The largest magnitude whose threshold is passed; thresholds ascend, so the
- * last one passed decides.  Negative values get their sign back, zero stays
- * plain zero, and what is not a number stays what it is. */
+/* The largest magnitude whose threshold is passed, the first one if none;
+ * thresholds ascend, so the last one passed decides.  Negative values get
+ * their sign back, zero stays plain zero, and what is not a number stays what
+ * it is. */
 BD_QUANT_CLONES
 static void mag_block(float *y, const float *x, size_t n, const struct table *g)
 {
     const int32_t sign = INT32_MIN;
 
     for (size_t i = 0; i < n; i += LANES) {
-        bd_quant_f8 v, q = {0};
+        bd_quant_f8 v, q = (bd_quant_f8){0} + g->m[0];
         bd_quant_i8 minus = {0}, a, m;
 
         memcpy(&v, x + i, sizeof(v));
@@ -132,14 +133,15 @@ static void mag_block(float *y, const float *x, size_t n, const struct table *g)
     }
 }
 
-/* Fills *f if the set has a zero and few enough members. */
+/* Fills *f if the set has few enough members, and a zero unless it is the
+ * grid itself. */
 static bool as_floats(struct table *f, const struct bd_quant_mags *g,
                       bool is_signed)
 {
-    if (g->n > MOST || g->two_sided || g->m[0] != 0)
+    if (g->n > MOST || g->two_sided || (g->m[0] != 0 && !g->direct))
         return false;
     f->n = g->n;
-    f->is_signed = is_signed;
+    f->is_signed = is_signed && !g->direct;
     for (size_t i = 0; i < g->n; i++)
         f->m[i] = (float)g->m[i];
     for (size_t i = 0; i + 1 < g->n; i++) {

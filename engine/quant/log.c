@@ -18,7 +18,6 @@ static void mags(struct bd_quant_mags *g, const struct bd_qparam *p)
 {
     int count = count_of(p);
 
-    g->two_sided = false;
     g->n = (size_t)count + 1;
     g->m[0] = 0;
     for (int e = 0; e < count; e++)

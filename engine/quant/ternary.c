@@ -26,7 +26,6 @@ static bd_status fit(struct bd_qparam *p, const float *x, size_t n,
 
 static void mags(struct bd_quant_mags *g, const struct bd_qparam *p)
 {
-    g->two_sided = false;
     g->n = p->scale > 0 ? 2 : 1;
     g->m[0] = 0;
     g->m[1] = p->scale;
