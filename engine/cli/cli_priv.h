@@ -64,9 +64,15 @@ struct cli_args {
     const char *inputs, *expect, *methods, *bits, *grain, *clip, *format;
     const char *what, *layer, *size, *theme, *color, *script, *test;
     const char *recipe, *schedule, *channel;
+    const char *split, *quantizer, *avg_bits, *on, *intervals;
+    double alpha, beta;
+    int64_t reserve;
     const char *problem, *method, *budget, *sensitivity;
     const char *lock[CLI_REPEATS + 1], *tie[CLI_REPEATS + 1];
     int64_t evaluations;
+    const char *repair;
+    int64_t iterations;
+    bool clip_safe;
     bool tie_outputs;
     double rtol, atol, lr, momentum, decay, require;
     int64_t epochs;
@@ -97,7 +103,12 @@ int bd_cli_run(struct cli *c, int (*run)(struct cli *c));
 extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
     bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export, bd_verb_plot,
     bd_verb_train, bd_verb_completion, bd_verb_search,
-    bd_verb_compare;
+    bd_verb_compare, bd_verb_channels;
+
+extern const struct cli_verb bd_verb_repair;
+/* Repairs of a list one after the other; a line each in `did`. */
+bd_status bd_cli_repair(struct bd_str *did, struct cli *c,
+                        struct bd_session *s, const char *list);
 
 /* ------------------------------------------------------------------ options */
 extern const struct cli_option bd_cli_common[], bd_cli_output[], bd_cli_model[],

@@ -14,6 +14,8 @@ static const struct cli_verb *const verbs[] = {
     &bd_verb_eval,
     &bd_verb_search,
     &bd_verb_compare,
+    &bd_verb_channels,
+    &bd_verb_repair,
     &bd_verb_export,
     &bd_verb_plot,
     &bd_verb_train,
@@ -95,7 +97,10 @@ int bd_cli_main(struct bd_cli_open *open, int argc, char **argv)
                           .lr = 0.1,
                           .momentum = 0.9,
                           .decay = 5e-4,
-                          .batch = 128}};
+                          .batch = 128,
+                          .alpha = 0.9,
+                          .beta = 0.1,
+                          .reserve = 10}};
 
     *open = (struct bd_cli_open){0};
     c.a.json = wants_json(argc, argv);
