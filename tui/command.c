@@ -535,6 +535,8 @@ const struct ui_command ui_commands[] = {
     {"keep", "keep [NAME]", "this configuration, to compare", ui_keep},
     {"forget", "forget NAME", "what was kept under it", ui_forget},
     {"compare", "compare [A,] B", "two of them side by side", ui_compare},
+    {"search", "search [METHOD] [KIND=N] [take]",
+     "widths under a budget: dp avg-bits=4.5", ui_search_command},
     {"save-screen", "save-screen FILE", "this screen as text",
      run_save_screen},
     {"set", "set theme NAME", "theme, mouse, nomouse; save keeps them",

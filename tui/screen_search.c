@@ -1,28 +1,590 @@
-/* screen_search.c: which bits to turn, under a budget? */
+/* screen_search.c: which layer gets how many bits, under a budget?
+ *
+ * Four fields above, the layers below.  The answer is the session's and is
+ * solved anew whenever it is drawn after a change, so the target moves like
+ * a slider.  Enter takes the answer; on a field that is a choice it opens
+ * the choices instead. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "ui.h"
+
+enum field { F_METHOD, F_BUDGET, F_TARGET, F_CHOICES, FIELDS };
+enum { HEAD_H = 6, RIGHT_X = 41 };
+
+struct search {
+    struct bd_search_opts o;
+    int field;      /* under the cursor */
+    int choices;    /* row of choice_names */
+    int top;        /* first layer shown */
+    bool started;
+};
+
+static const char *const method_says[BD_SEARCHES] = {
+    [BD_SEARCH_DP] = "exact, proven",
+    [BD_SEARCH_UNIFORM] = "one choice for all",
+    [BD_SEARCH_GREEDY] = "best step at a time",
+    [BD_SEARCH_LAGRANGE] = "one price for all",
+    [BD_SEARCH_CHANNEL] = "a width per channel",
+    [BD_SEARCH_MEASURED] = "true accuracy in the loop"};
+static const char *const budget_says[BD_BUDGETS] = {
+    [BD_BUDGET_AVG_BITS] = "stored bits per weight",
+    [BD_BUDGET_SIZE] = "bytes of all parameters",
+    [BD_BUDGET_BOPS] = "bit operations per image",
+    [BD_BUDGET_PSNR_MIN] = "dB each layer keeps",
+    [BD_BUDGET_PSNR_LOSS] = "dB each layer may lose",
+    [BD_BUDGET_MAX_DROP] = "points of top-1, measured"};
+static const struct {
+    const char *name, *methods;
+} choices[] = {
+    {"own method, clips, grains", NULL},
+    {"own method and apot", "own,apot"},
+    {"own, apot and k-means", "own,apot,kmeans"},
+    {"uniform", "uniform"},
+    {"uniform per tensor", "uniform:tensor:mse"},
+};
+enum { CHOICES = (int)(sizeof choices / sizeof *choices) };
+
+/* ------------------------------------------------------------ the request */
+
+static void ask(struct ui *ui, struct search *st)
+{
+    struct bd_err err = {0};
+    st->o.methods = choices[st->choices].methods;
+    if (bd_session_search(ui->s, &st->o, &err) != BD_OK)
+        ui_refuse(ui, &err);
+    ui->dirty = true;
+}
+
+/* The present stored size; a network still in float starts at four bits. */
+static void start(struct ui *ui, struct search *st)
+{
+    struct bd_net_view net;
+    bd_session_net(&net, ui->s);
+    st->o = (struct bd_search_opts){.budget = BD_BUDGET_AVG_BITS};
+    if (net.cost.avg_bits_w > 16)
+        st->o.target = 4;
+    st->field = F_TARGET;
+    st->started = true;
+    ask(ui, st);
+}
+
+static void open(struct ui *ui, void *state)
+{
+    struct search *st = state;
+    if (!st->started)
+        start(ui, st);
+}
+
+/* What the budget's kind costs now, where it is a cost. */
+static double present(const struct ui *ui, enum bd_budget b)
+{
+    struct bd_net_view net;
+    bd_session_net(&net, ui->s);
+    switch (b) {
+    case BD_BUDGET_AVG_BITS:
+        return net.cost.avg_bits_w;
+    case BD_BUDGET_SIZE:
+        return (double)((net.cost.size_bits + 7) / 8);
+    case BD_BUDGET_BOPS:
+        return net.cost.bops;
+    case BD_BUDGET_PSNR_MIN:
+    case BD_BUDGET_PSNR_LOSS:
+    case BD_BUDGET_MAX_DROP:
+    case BD_BUDGETS:
+        break;
+    }
+    return 0;
+}
+
+static double first_target(const struct ui *ui, enum bd_budget b)
+{
+    static const double dflt[BD_BUDGETS] = {[BD_BUDGET_AVG_BITS] = 4,
+                                            [BD_BUDGET_PSNR_MIN] = 30,
+                                            [BD_BUDGET_PSNR_LOSS] = 16,
+                                            [BD_BUDGET_MAX_DROP] = 1};
+    struct bd_net_view net;
+    bd_session_net(&net, ui->s);
+    if (b > BD_BUDGET_BOPS)
+        return dflt[b];
+    if (net.cost.avg_bits_w <= 16)
+        return 0; /* as it is */
+    return b == BD_BUDGET_AVG_BITS ? 4 : present(ui, b) / 8;
+}
+
+static void step_target(struct ui *ui, struct search *st, int by)
+{
+    static const double unit[BD_BUDGETS] = {[BD_BUDGET_AVG_BITS] = 0.1,
+                                            [BD_BUDGET_PSNR_MIN] = 1,
+                                            [BD_BUDGET_PSNR_LOSS] = 1,
+                                            [BD_BUDGET_MAX_DROP] = 0.1};
+    enum bd_budget b = st->o.budget;
+    double now = st->o.target > 0 ? st->o.target : present(ui, b);
+    if (unit[b] > 0) /* onto whole steps, so that + and - undo each other */
+        now = (rint(now / unit[b]) + by) * unit[b];
+    else
+        now = rint(now * pow(1.02, by));
+    if (now > 0) {
+        st->o.target = now;
+        ask(ui, st);
+    }
+}
+
+static void set_method(struct ui *ui, int row)
+{
+    struct search *st = ui->state[UI_SEARCH];
+    st->o.method = (enum bd_search_method)row;
+    ask(ui, st);
+}
+
+static void set_budget(struct ui *ui, int row)
+{
+    struct search *st = ui->state[UI_SEARCH];
+    st->o.budget = (enum bd_budget)row;
+    st->o.target = first_target(ui, st->o.budget);
+    ask(ui, st);
+}
+
+static void set_choices(struct ui *ui, int row)
+{
+    struct search *st = ui->state[UI_SEARCH];
+    st->choices = row;
+    ask(ui, st);
+}
+
+/* ------------------------------------------------------------------ words */
+
+static int word_row(const char *const *names, const char *w, size_t n)
+{
+    for (int i = 0; names[i]; i++)
+        if (strlen(names[i]) == n && strncmp(names[i], w, n) == 0)
+            return i;
+    return -1;
+}
+
+/* One word of a request: a method, KIND=NUMBER, a number, `take`. */
+static bool word(struct ui *ui, struct search *st, const char *w, size_t n)
+{
+    char text[64], shown[128];
+    const char *eq = memchr(w, '=', n);
+    size_t head = eq ? (size_t)(eq - w) : n;
+    int method = eq ? -1 : word_row(bd_search_names, w, n);
+    int budget = eq ? word_row(bd_budget_names, w, head) : -1;
+    double v = 0;
+    snprintf(text, sizeof text, "%.*s", (int)(n < 63 ? n : 63), w);
+    const char *number = eq ? text + head + 1 : text;
+    bool same = eq && strcmp(number, "same") == 0;
+    if (method >= 0) {
+        st->o.method = (enum bd_search_method)method;
+        return true;
+    }
+    if ((!eq || budget >= 0) &&
+        (same || (bd_parse_double(&v, number) && v > 0))) {
+        st->o.budget = budget >= 0 ? (enum bd_budget)budget : st->o.budget;
+        st->o.target = v;
+        return true;
+    }
+    ui_warn(ui, "'%s': as in dp avg-bits=4.5; kinds are avg-bits size bops "
+                "psnr-min psnr-loss max-drop",
+            bd_text_show(shown, sizeof shown, text, 30));
+    return false;
+}
+
+static void take(struct ui *ui)
+{
+    struct bd_err err = {0};
+    ui_said(ui, bd_session_search_take(ui->s, &err), &err);
+}
+
+/* `:search [METHOD] [KIND=N] [take]` */
+bool ui_search_command(struct ui *ui, const char *args)
+{
+    bool takes = false, changed = false;
+    ui_goto(ui, UI_SEARCH, false);
+    struct search *st = ui->state[UI_SEARCH];
+    if (!st)
+        return false;
+    struct bd_search_opts before = st->o;
+    for (const char *w = args; *w;) {
+        size_t n = strcspn(w, " \t");
+        bool last = n == 4 && strncmp(w, "take", 4) == 0;
+        takes = takes || last;
+        changed = changed || !last;
+        if (!last && !word(ui, st, w, n)) {
+            st->o = before;
+            return false;
+        }
+        w += n + strspn(w + n, " \t");
+    }
+    if (changed)
+        ask(ui, st);
+    if (takes) {
+        struct bd_search_view v;
+        bd_session_search_view(&v, ui->s);
+        take(ui);
+    }
+    return !ui->failed || !takes;
+}
+
+static void typed(struct ui *ui, const char *text)
+{
+    struct search *st = ui->state[UI_SEARCH];
+    if (*text && word(ui, st, text, strlen(text)))
+        ask(ui, st);
+}
+
+/* ---------------------------------------------------------------- drawing */
+
+static char *fmt_budget(char *out, size_t cap, enum bd_budget b, double v)
+{
+    if (b == BD_BUDGET_SIZE)
+        ui_fmt_size(out, cap, v);
+    else if (b == BD_BUDGET_BOPS)
+        snprintf(out, cap, "%.4g", v);
+    else
+        snprintf(out, cap, b == BD_BUDGET_AVG_BITS ? "%.2f b" : "%.1f%s", v,
+                 b == BD_BUDGET_MAX_DROP ? " points" : " dB");
+    return out;
+}
+
+static void draw_field(struct ui *ui, struct wg_rect r, const struct search *st,
+                       enum field f)
+{
+    static const char *const label[FIELDS] = {"method", "budget", "target",
+                                              "choices"};
+    enum bd_budget b = st->o.budget;
+    char value[96], now[48] = "", says[64] = "";
+    struct wg_rect line = {r.x, r.y + (int)f, r.w, 1};
+    if (f == F_METHOD) {
+        snprintf(value, sizeof value, "%s", bd_search_names[st->o.method]);
+        snprintf(says, sizeof says, "%s", method_says[st->o.method]);
+    } else if (f == F_BUDGET) {
+        snprintf(value, sizeof value, "%s", bd_budget_names[b]);
+        snprintf(says, sizeof says, "%s", budget_says[b]);
+    } else if (f == F_TARGET) {
+        double v = st->o.target > 0 ? st->o.target : present(ui, b);
+        fmt_budget(value, sizeof value, b, v);
+        if (b <= BD_BUDGET_BOPS)
+            snprintf(says, sizeof says, "now %s",
+                     fmt_budget(now, sizeof now, b, present(ui, b)));
+    } else {
+        snprintf(value, sizeof value, "%s", choices[st->choices].name);
+    }
+    if (st->field == (int)f)
+        wg_tint(&ui->canvas, (struct wg_rect){r.x + 1, line.y,
+                                              RIGHT_X - 3, 1}, WG_CURSOR);
+    wg_text(&ui->canvas, line, 0, 0, WG_ACCENT,
+            st->field == (int)f ? ">" : " ");
+    wg_text(&ui->canvas, line, 2, 0, WG_DIM, label[f]);
+    int x = 10 + wg_text(&ui->canvas, line, 10, 0, WG_TEXT, value);
+    char cut[64];
+    x = x < 19 ? 19 : x + 1;
+    if (x < RIGHT_X - 3)
+        wg_text(&ui->canvas, line, x, 0, WG_DIM,
+                wg_cut(cut, sizeof cut, says, RIGHT_X - 2 - x, false));
+}
+
+static void right(struct ui *ui, struct wg_rect r, int y, const char *label,
+                  const char *value)
+{
+    wg_text(&ui->canvas, r, RIGHT_X, y, WG_DIM, label);
+    wg_text(&ui->canvas, r, RIGHT_X + 8, y, WG_TEXT, value);
+}
+
+/* What the best so far spends, loses and reaches. */
+static void draw_best(struct ui *ui, struct wg_rect r,
+                      const struct bd_search_view *v)
+{
+    const struct bd_search_result *b = v->best;
+    char text[160], one[48], two[48];
+    snprintf(text, sizeof text, "%s%s", b->name,
+             b->optimal ? ", optimal" : "");
+    right(ui, r, 0, "best", text);
+    if (v->opts.budget <= BD_BUDGET_BOPS)
+        snprintf(text, sizeof text, "%s of %s",
+                 fmt_budget(one, sizeof one, v->opts.budget, b->cost),
+                 fmt_budget(two, sizeof two, v->opts.budget, b->budget));
+    else
+        snprintf(text, sizeof text, "%.2f b, %s", b->size.avg_bits_w,
+                 ui_fmt_size(two, sizeof two,
+                             (double)b->size.size_bits / 8));
+    right(ui, r, 1, "spends", text);
+    if (isfinite(b->bound) && !b->optimal)
+        snprintf(text, sizeof text, "%.4g, at least %.4g", b->loss, b->bound);
+    else
+        snprintf(text, sizeof text, "%.4g", b->loss);
+    right(ui, r, 2, "loss", text);
+    if (b->acc.total > 0) {
+        ui_fmt_top1(text, sizeof text, ui, BD_EXACT, &b->acc);
+        right(ui, r, 3, "top-1", text);
+        snprintf(text, sizeof text, "%d evaluations, %s", b->evaluations,
+                 ui_fmt_time(one, sizeof one, b->seconds));
+        if (!ui->batch) /* no clock in scripts */
+            right(ui, r, 4, "", text);
+    } else {
+        right(ui, r, 3, "top-1", "measured once taken");
+    }
+}
+
+static void draw_state(struct ui *ui, struct wg_rect r,
+                       const struct bd_search_view *v)
+{
+    char cut[300];
+    int w = r.w - 2;
+    if (v->phase == BD_SEARCH_REFUSED)
+        wg_text(&ui->canvas, r, 1, 4, WG_ERROR,
+                wg_cut(cut, sizeof cut, v->why, w, false));
+    else if (v->best)
+        wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %.*s%s",
+                 RIGHT_X + 8 - 12, v->best->source,
+                 v->refining ? ", more choices follow" : "");
+    else
+        wg_text(&ui->canvas, r, 2, 4, WG_DIM, "pricing the choices of every "
+                                              "layer");
+}
+
+/* -------------------------------------------------------------- the layers */
+
+enum { C_NAME, C_NOW, C_ARROW, C_FOUND, C_BYTES, C_COLUMNS };
+static const struct wg_column columns[C_COLUMNS] = {
+    [C_NAME] = {"layer", 12, 30, 0, false, true},
+    [C_NOW] = {"now", 16, 22, 1, false, false},
+    [C_ARROW] = {"", 4, 4, 2, false, false},
+    [C_FOUND] = {"found", 16, 22, 0, false, false},
+    [C_BYTES] = {"bytes", 8, 10, 3, true, false},
+};
+
+struct rows {
+    struct ui *ui;
+    const struct bd_search_result *best;
+};
+
+static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *t)
+{
+    char text[96];
+    bd_tensorcfg_text(text, sizeof text, t);
+    snprintf(out, cap, "%s%s", text, t->channel ? " mixed" : "");
+}
+
+/* Stored bytes more or fewer: a plain sign says what the arrow shows. */
+static void bytes_cell(struct wg_table_cell *out, const struct rows *r,
+                       int row)
+{
+    const struct bd_model *m = bd_session_model(r->ui->s);
+    const struct bd_layercfg *now = &bd_session_cfg(r->ui->s)->layer[row];
+    int64_t a = bd_stored_bits(m, row, &now->w) / 8;
+    int64_t b = bd_stored_bits(m, row, &r->best->cfg.layer[row].w) / 8;
+    if (a != b)
+        snprintf(out->text, sizeof out->text, "%+lld", (long long)(b - a));
+    out->role = WG_NUMBER;
+}
+
+static void cell(void *arg, int row, int col, struct wg_table_cell *out)
+{
+    const struct rows *r = arg;
+    const struct bd_model *m = bd_session_model(r->ui->s);
+    const struct bd_layercfg *now = &bd_session_cfg(r->ui->s)->layer[row];
+    out->role = WG_TEXT;
+    if (col == C_NAME)
+        bd_text_show(out->text, sizeof out->text, m->layer[row].name, 60);
+    else if (col == C_NOW)
+        choice_text(out->text, sizeof out->text, &now->w);
+    if (!r->best || col <= C_NOW)
+        return;
+    const struct bd_tensorcfg *to = &r->best->cfg.layer[row].w;
+    int d = (int)to->bits - now->w.bits;
+    if (col == C_FOUND) {
+        choice_text(out->text, sizeof out->text, to);
+        if (!bd_tensorcfg_same(to, &now->w))
+            out->role = WG_ACCENT;
+    } else if (col == C_ARROW) {
+        if (now->locked)
+            snprintf(out->text, sizeof out->text, "lock");
+        else if (d != 0)
+            snprintf(out->text, sizeof out->text, "%+d", d);
+    } else {
+        bytes_cell(out, r, row);
+    }
+}
+
+static void draw_layers(struct ui *ui, struct search *st, struct wg_rect r,
+                        const struct bd_search_result *best)
+{
+    struct rows rows = {ui, best};
+    int n = (int)bd_session_model(ui->s)->nlayers;
+    int most = n - (r.h - 1);
+    st->top = st->top > most ? most : st->top;
+    st->top = st->top < 0 ? 0 : st->top;
+    struct wg_table t = {.col = columns, .ncol = C_COLUMNS, .nrow = n,
+                         .top = st->top, .cursor = -1, .sort_col = -1,
+                         .cell = cell, .arg = &rows};
+    wg_table_draw(&ui->canvas, r, &t, ui->glyphs);
+}
 
 static void draw(struct ui *ui, void *state, struct wg_rect body)
 {
-    (void)state;
-    wg_text(&ui->canvas, body, 3, 1, WG_DIM, "nothing measured yet");
+    struct search *st = state;
+    struct bd_search_view v;
+    bd_session_search_view(&v, ui->s);
+    for (int f = 0; f < FIELDS; f++)
+        draw_field(ui, body, st, (enum field)f);
+    draw_state(ui, body, &v);
+    if (v.best)
+        draw_best(ui, body, &v);
+    draw_layers(ui, st, (struct wg_rect){body.x, body.y + HEAD_H, body.w,
+                                         body.h - HEAD_H}, v.best);
+}
+
+/* --------------------------------------------------------------- actions */
+
+static const char *method_item(void *ui, int i)
+{
+    (void)ui;
+    return bd_search_names[i];
+}
+
+static const char *method_right(void *ui, int i)
+{
+    (void)ui;
+    return method_says[i];
+}
+
+static const char *budget_item(void *ui, int i)
+{
+    (void)ui;
+    return bd_budget_names[i];
+}
+
+static const char *budget_right(void *ui, int i)
+{
+    (void)ui;
+    return budget_says[i];
+}
+
+static const char *choice_item(void *ui, int i)
+{
+    (void)ui;
+    return choices[i].name;
+}
+
+static void menu(struct ui *ui, const struct search *st)
+{
+    if (st->field == F_METHOD)
+        ui_menu_open(ui, &(struct ui_choice){
+            "method", BD_SEARCHES, (int)st->o.method, method_item,
+            method_right, set_method});
+    else if (st->field == F_BUDGET)
+        ui_menu_open(ui, &(struct ui_choice){
+            "budget", BD_BUDGETS, (int)st->o.budget, budget_item,
+            budget_right, set_budget});
+    else
+        ui_menu_open(ui, &(struct ui_choice){
+            "what layers may take", CHOICES, st->choices, choice_item, NULL,
+            set_choices});
+}
+
+/* The neighbour of the present choice; a target moves by steps. */
+static void turn(struct ui *ui, struct search *st, int by)
+{
+    if (st->field == F_METHOD)
+        set_method(ui, ((int)st->o.method + by % BD_SEARCHES + BD_SEARCHES) %
+                           BD_SEARCHES);
+    else if (st->field == F_BUDGET)
+        set_budget(ui, ((int)st->o.budget + by % BD_BUDGETS + BD_BUDGETS) %
+                           BD_BUDGETS);
+    else if (st->field == F_CHOICES)
+        set_choices(ui, (st->choices + by % CHOICES + CHOICES) % CHOICES);
+    else
+        step_target(ui, st, by);
+}
+
+static bool stop(struct ui *ui)
+{
+    if (!bd_session_search_stop(ui->s))
+        return false;
+    ui_say(ui, "stopped; the best so far stays, Enter takes it");
+    return true;
+}
+
+static void move(struct search *st, int by)
+{
+    int to = st->field + by;
+    if (to >= FIELDS)
+        st->top += to - FIELDS + 1;
+    else if (by < 0 && st->top > 0)
+        st->top = st->top + by > 0 ? st->top + by : 0;
+    else
+        st->field = to < 0 ? 0 : to;
+    if (to >= FIELDS)
+        st->field = FIELDS - 1;
 }
 
 static bool action(struct ui *ui, void *state, enum ui_action a, int count)
 {
+    struct search *st = state;
+    int page = ui->frame.body.h - HEAD_H - 2;
+    switch ((int)a) {
+    case UI_DOWN:
+        return move(st, count), true;
+    case UI_UP:
+        return move(st, -count), true;
+    case UI_LEFT:
+        return turn(ui, st, -count), true;
+    case UI_RIGHT:
+        return turn(ui, st, count), true;
+    case UI_BITS_UP:
+        return step_target(ui, st, count), true;
+    case UI_BITS_DOWN:
+        return step_target(ui, st, -count), true;
+    case UI_BITS:
+        ui_prompt_open(ui, &(struct ui_ask){.label = "target: ",
+                                            .done = typed});
+        return true;
+    case UI_PAGE_DOWN:
+        return st->top += page, true;
+    case UI_PAGE_UP:
+        return st->top -= page, true;
+    case UI_TOP:
+        return st->top = 0, true;
+    case UI_BOTTOM:
+        return st->top = 1 << 24, true;
+    case UI_OPEN:
+        if (st->field == F_TARGET)
+            take(ui);
+        else
+            menu(ui, st);
+        return true;
+    case UI_BACK:
+        return stop(ui);
+    default:
+        return false;
+    }
+}
+
+static void mouse(struct ui *ui, void *state, struct wg_rect body,
+                  struct wg_mouse m)
+{
+    struct search *st = state;
+    int row = m.y - body.y;
     (void)ui;
-    (void)state;
-    (void)a;
-    (void)count;
-    return false;
+    if (m.what == WG_WHEEL_UP)
+        st->top -= 3;
+    else if (m.what == WG_WHEEL_DOWN)
+        st->top += 3;
+    else if (row >= 0 && row < FIELDS)
+        st->field = row;
 }
 
 static const struct ui_key_label keys[] = {
-    {UI_HELP, "help"},
-    {UI_BACK, "back"},
-    {UI_NONE, NULL},
+    {UI_HELP, "help"},     {UI_OPEN, "take"},   {UI_BITS_UP, "more"},
+    {UI_BITS_DOWN, "less"}, {UI_BITS, "target"}, {UI_RIGHT, "change"},
+    {UI_BACK, "stop, back"}, {UI_UNDO, "undo"},  {UI_NONE, NULL},
 };
 
 const struct ui_screen ui_screen_search = {
-    .key = "6", .name = "Search", .on = ON_SEARCH, .keys = keys,
-    .draw = draw, .action = action,
+    .key = "6", .name = "Search", .on = ON_SEARCH,
+    .state_size = sizeof(struct search), .keys = keys, .open = open,
+    .draw = draw, .action = action, .mouse = mouse,
 };

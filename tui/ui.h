@@ -178,6 +178,10 @@ void ui_detail_title(struct ui *ui, struct wg_rect r, int layer);
 /* The strips of the cursor's layer, with the table when r is high enough. */
 void ui_channels_pane(struct ui *ui, struct wg_rect r);
 
+/* ------------------------------------------------------- screen_search.c */
+/* `:search [METHOD] [KIND=N] [take]`; false: refused. */
+bool ui_search_command(struct ui *ui, const char *args);
+
 /* --------------------------------------------------------------- edit.c */
 /* Marked layers if any, else the cursor's.  Borrowed until the next mark. */
 struct bd_sel ui_selection(struct ui *ui);

@@ -131,6 +131,30 @@ void wg_heat_draw(struct wg_canvas *c, struct wg_rect r,
 /* Moves top and left so that the cursor is inside r. */
 void wg_heat_scroll(struct wg_heat *h, struct wg_rect r, enum wg_glyphs g);
 
+struct wg_scatter_point {
+    double x, y;
+    uint32_t ch;
+    enum wg_role role;
+};
+struct wg_tick {
+    double at;
+    char text[12];
+};
+struct wg_scatter {
+    const struct wg_scatter_point *p; /* later ones cover earlier ones */
+    int n, cursor;                    /* -1 = none */
+    const struct wg_scatter_point *line; /* joined, ascending x */
+    int nline;
+    double x_lo, x_hi, y_lo, y_hi;
+    const struct wg_tick *ytick; /* most wanted first */
+    int nytick;
+    double rule;           /* a level drawn across; NaN none */
+    const char *rule_text; /* at its right end; NULL none */
+    const char *x_name;
+};
+void wg_scatter_draw(struct wg_canvas *c, struct wg_rect r,
+                     const struct wg_scatter *s, enum wg_glyphs g);
+
 void wg_bar(struct wg_canvas *c, struct wg_rect r, double fraction,
             enum wg_glyphs g); /* progress, one line */
 /* "1Layers 2Layer ..." ; returns the tab at x for the mouse via wg_tabs_hit. */

@@ -382,6 +382,28 @@ static void mark_dominated(struct bd_trade_point *p, size_t n)
                 p[i].dominated = true;
 }
 
+/* Top-1 of points that were not measured: on a line, over the logarithm of
+ * the loss, between the measured points next to it; the float network has no
+ * loss.  Good for drawing, and called a guess. */
+static double guess(const struct bd_trade_point *p, size_t n, double loss)
+{
+    const struct bd_trade_point *lo = NULL, *hi = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (isnan(p[i].top1) || !(p[i].loss > 0))
+            continue;
+        if (p[i].loss <= loss && (!lo || p[i].loss > lo->loss))
+            lo = &p[i];
+        if (p[i].loss >= loss && (!hi || p[i].loss < hi->loss))
+            hi = &p[i];
+    }
+    if (!lo || !hi)
+        return lo ? lo->top1 : hi ? hi->top1 : (double)NAN;
+    if (!(hi->loss > lo->loss))
+        return lo->top1;
+    double f = log(loss / lo->loss) / log(hi->loss / lo->loss);
+    return lo->top1 + f * (hi->top1 - lo->top1);
+}
+
 size_t bd_session_trade(struct bd_session *s, struct bd_trade_point *out,
                         size_t cap)
 {
@@ -400,6 +422,10 @@ size_t bd_session_trade(struct bd_session *s, struct bd_trade_point *out,
     for (int i = 0; i < t->n; i++)
         if (t->p[i].digest != s->digest)
             show(&all[n++], &t->p[i]);
+    for (size_t i = 0; i < n; i++)
+        all[i].guess = isnan(all[i].top1) && all[i].loss > 0
+                           ? guess(all, n, all[i].loss)
+                           : (double)NAN;
     mark_dominated(all, n);
     qsort(all, n, sizeof *all, by_bits);
     memcpy(out, all, (n < cap ? n : cap) * sizeof *all);
