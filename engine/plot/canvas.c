@@ -122,6 +122,31 @@ void bd_plot_line(struct bd_canvas *c, struct plot_box b, float width,
     }
 }
 
+/* A line without length has round ends only. */
+void bd_plot_dot(struct bd_canvas *c, float x, float y, float r,
+                 struct plot_rgb k)
+{
+    bd_plot_line(c, (struct plot_box){x, y, x, y}, 2 * r, k);
+}
+
+/* Distance in the sum of both directions, seen at 45 degrees. */
+void bd_plot_diamond(struct bd_canvas *c, float x, float y, float r,
+                     struct plot_rgb k)
+{
+    int x0 = (int)clampf(x - r - 1, 0, (float)c->w);
+    int x1 = (int)clampf(x + r + 2, 0, (float)c->w);
+    int y0 = (int)clampf(y - r - 1, 0, (float)c->h);
+    int y1 = (int)clampf(y + r + 2, 0, (float)c->h);
+
+    for (int py = y0; py < y1; py++) {
+        for (int px = x0; px < x1; px++) {
+            float d = fabsf((float)px + 0.5F - x) + fabsf((float)py + 0.5F - y);
+
+            bd_plot_blend(c, px, py, k, (r - d) * 0.7071F + 0.5F);
+        }
+    }
+}
+
 /* ---------------------------------------------------------------- PNG out */
 
 struct png_job {

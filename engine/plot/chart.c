@@ -10,10 +10,14 @@
 static const struct bd_plot_theme themes[] = {
     {"light", .ground = {255, 255, 255}, .text = {31, 41, 51},
      .dim = {98, 110, 123}, .line = {230, 234, 238}, .axis = {154, 165, 177},
-     .fill = {76, 120, 168}, .mark = {217, 95, 14}, .clip = {150, 60, 20}},
+     .fill = {76, 120, 168}, .mark = {217, 95, 14}, .clip = {150, 60, 20},
+     .scale = {{237, 243, 249}, {186, 210, 232}, {116, 162, 204},
+               {45, 105, 165}, {9, 47, 100}}},
     {"dark", .ground = {21, 25, 31}, .text = {230, 233, 237},
      .dim = {148, 160, 173}, .line = {39, 46, 55}, .axis = {92, 103, 115},
-     .fill = {104, 160, 214}, .mark = {242, 146, 72}, .clip = {250, 190, 140}},
+     .fill = {104, 160, 214}, .mark = {242, 146, 72}, .clip = {250, 190, 140},
+     .scale = {{32, 41, 53}, {35, 72, 112}, {52, 116, 172},
+               {112, 170, 220}, {214, 233, 250}}},
 };
 
 const struct bd_plot_theme *bd_plot_theme_find(const char *name)
@@ -68,6 +72,59 @@ void bd_plot_number(char *out, size_t cap, double v, double step)
         snprintf(out, cap, "0");
 }
 
+float bd_plot_size(float size, float u)
+{
+    static const float least = 7.0F; /* pixels of a capital */
+    float s = size * u;
+
+    return s > least ? s : size < least ? size : least;
+}
+
+/* A scale that is even in lightness between its five anchors. */
+struct plot_rgb bd_plot_scale(const struct bd_plot_theme *t, double share)
+{
+    double at = (share > 0 ? share < 1 ? share : 1 : 0) * 4;
+    int k = at < 4 ? (int)at : 3;
+    const struct plot_rgb *a = &t->scale[k], *b = a + 1;
+    double f = at - k;
+
+    return (struct plot_rgb){
+        (uint8_t)lrint(a->r + f * (b->r - a->r)),
+        (uint8_t)lrint(a->g + f * (b->g - a->g)),
+        (uint8_t)lrint(a->b + f * (b->b - a->b))};
+}
+
+/* By relative luminance, roughly. */
+bool bd_plot_is_dark(struct plot_rgb k)
+{
+    return 0.3 * k.r + 0.59 * k.g + 0.11 * k.b < 140;
+}
+
+void bd_plot_widen(double *lo, double *hi, double share)
+{
+    double span = *hi - *lo, pad = share * span;
+
+    if (!(span > 0)) /* one value: a range around it */
+        pad = *lo != 0 ? 0.1 * fabs(*lo) : 1;
+    *lo -= pad;
+    *hi += pad;
+}
+
+void bd_plot_dashes(struct bd_canvas *c, struct plot_box b, float u,
+                    struct plot_rgb k)
+{
+    float y = floorf(b.y0), thick = u > 1 ? 1.4F * u : 1; /* whole pixels */
+
+    for (float x = b.x0; x < b.x1; x += 11 * u) {
+        float end = x + 6 * u < b.x1 ? x + 6 * u : b.x1;
+        struct plot_box dash = {x, y, end, y + thick};
+
+        bd_plot_rect(c, dash, k, 1.0F);
+        if (!(u > 0.0F))
+            break;
+    }
+}
+
 struct plot_frame bd_plot_frame(struct bd_canvas *c,
                                 const struct bd_plot_theme *t,
                                 const char *title, const char *subtitle)
@@ -81,10 +138,13 @@ struct plot_frame bd_plot_frame(struct bd_canvas *c,
                              .k = t->text};
 
     bd_plot_fill(c, t->ground);
-    bd_plot_text(c, &text, title ? title : "");
-    text = (struct plot_text){
-        .x = 96 * u, .y = 92 * u, .size = 13 * u, .k = t->dim};
-    bd_plot_text(c, &text, subtitle ? subtitle : "");
+    bd_plot_text_fit(c, &text, title ? title : "", (float)c->w - 140 * u);
+    text = (struct plot_text){.x = 96 * u,
+                              .y = 92 * u,
+                              .size = bd_plot_size(13, u),
+                              .k = t->dim};
+    bd_plot_text_fit(c, &text, subtitle ? subtitle : "",
+                     (float)c->w - 140 * u);
     return (struct plot_frame){
         .box = {96 * u, 142 * u, (float)c->w - 44 * u, (float)c->h - 84 * u},
         .u = u,
@@ -95,7 +155,11 @@ struct plot_frame bd_plot_frame(struct bd_canvas *c,
 static void tick_label(char *out, size_t cap, const struct plot_ticks *k,
                        double v)
 {
-    if (!k->powers)
+    if (k->log && v > -3.5 && v < 4.5)
+        snprintf(out, cap, "%.4g", pow(10.0, v));
+    else if (k->log)
+        snprintf(out, cap, "1e%.0f", v);
+    else if (!k->powers)
         bd_plot_number(out, cap, v, k->step);
     else if (v < 4.5)
         snprintf(out, cap, "%.0f", pow(10.0, v));
@@ -111,7 +175,7 @@ static void tick_at(struct bd_canvas *c, const struct bd_plot_theme *t,
     double place = k->powers ? log10(1.0 + pow(10.0, v)) : v;
     float p = bd_plot_at(k->axis, place), half = 0.5F * k->u;
     const struct plot_box *b = &k->box;
-    struct plot_text text = {.size = 12 * k->u, .k = t->dim};
+    struct plot_text text = {.size = bd_plot_size(12, k->u), .k = t->dim};
     struct plot_box line = {b->x0, p - half, b->x1, p + half};
     char label[32];
 
@@ -142,7 +206,7 @@ void bd_plot_ylabel(struct bd_canvas *c, const struct bd_plot_theme *t,
 {
     struct plot_text label = {.x = f->box.x0,
                               .y = f->box.y0 - 14 * f->u,
-                              .size = 11 * f->u,
+                              .size = bd_plot_size(11, f->u),
                               .k = t->dim};
 
     bd_plot_text(c, &label, text);

@@ -222,3 +222,28 @@ void bd_plot_text(struct bd_canvas *c, const struct plot_text *t, const char *s)
         x += (glyph_width(g) * 0.86F + GAP) * unit(t->size);
     }
 }
+
+void bd_plot_text_fit(struct bd_canvas *c, const struct plot_text *t,
+                      const char *s, float room)
+{
+    char cut[160];
+    size_t n = strlen(s), keep = sizeof cut - 4;
+
+    if (n < sizeof cut && bd_plot_text_width(t->size, s) <= room) {
+        bd_plot_text(c, t, s);
+        return;
+    }
+    keep = keep < n ? keep : n;
+    for (; keep > 0; keep--) { /* fewer letters until it fits */
+        size_t tail = keep / 2;
+
+        memcpy(cut, s, keep - tail);
+        memcpy(cut + keep - tail, "..", 2);
+        memcpy(cut + keep - tail + 2, s + n - tail, tail);
+        cut[keep + 2] = '\0';
+        if (bd_plot_text_width(t->size, cut) <= room)
+            break;
+    }
+    if (keep > 0)
+        bd_plot_text(c, t, cut);
+}

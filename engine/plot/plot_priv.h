@@ -13,6 +13,7 @@ struct plot_rgb {
 struct bd_plot_theme {
     const char *name;
     struct plot_rgb ground, text, dim, line, axis, fill, mark, clip;
+    struct plot_rgb scale[5]; /* of heat maps, from least to most */
 };
 
 struct plot_box { /* left, top, right, bottom */
@@ -25,6 +26,20 @@ void bd_plot_rect(struct bd_canvas *c, struct plot_box b, struct plot_rgb k,
 /* b's corners are the ends; round caps; width in pixels. */
 void bd_plot_line(struct bd_canvas *c, struct plot_box b, float width,
                   struct plot_rgb k);
+/* Centre, half of the diameter; a square standing on its corner; a ring as
+ * wide as `width`. */
+void bd_plot_dot(struct bd_canvas *c, float x, float y, float r,
+                 struct plot_rgb k);
+void bd_plot_diamond(struct bd_canvas *c, float x, float y, float r,
+                     struct plot_rgb k);
+/* A line across at y, dashed, from x0 to x1 of b. */
+void bd_plot_dashes(struct bd_canvas *c, struct plot_box b, float u,
+                    struct plot_rgb k);
+/* The colour of a share of the scale, 0 to 1. */
+struct plot_rgb bd_plot_scale(const struct bd_plot_theme *t, double share);
+bool bd_plot_is_dark(struct plot_rgb k); /* white text reads better on it */
+/* What a range needs around it to be drawn; equal ends are parted. */
+void bd_plot_widen(double *lo, double *hi, double share);
 void bd_plot_blend(struct bd_canvas *c, int x, int y, struct plot_rgb k,
                    float alpha);
 
@@ -39,6 +54,11 @@ struct plot_text {
 void bd_plot_text(struct bd_canvas *c, const struct plot_text *t,
                   const char *s);
 float bd_plot_text_width(float size, const char *s);
+/* The same cut in its middle to `room` pixels: names differ at their ends. */
+void bd_plot_text_fit(struct bd_canvas *c, const struct plot_text *t,
+                      const char *s, float room);
+/* `size` in a picture of scale u: never too small to read. */
+float bd_plot_size(float size, float u);
 const char *bd_plot_glyph(char ch); /* strokes, see font.c */
 
 /* A range of numbers on a stretch of pixels. */
@@ -70,6 +90,7 @@ struct plot_ticks {
     bool vertical; /* axis runs up the left side */
     double step, first;
     bool powers; /* labels are 10^v */
+    bool log;    /* the axis holds log10 of what its labels say */
 };
 /* What the heights mean, above the axis where it is read first. */
 void bd_plot_ylabel(struct bd_canvas *c, const struct bd_plot_theme *t,
