@@ -74,6 +74,8 @@ struct cli_args {
     int64_t iterations;
     bool clip_safe;
     bool tie_outputs;
+    const char *metric, *mode; /* sweep */
+    bool no_early_stop, no_cache;
     double rtol, atol, lr, momentum, decay, require;
     int64_t epochs;
     bool is_signed, is_unsigned, ascii, linear, nomouse, log_counts;
@@ -102,7 +104,7 @@ const struct cli_verb *const *bd_cli_verbs(void); /* NULL-ended */
 int bd_cli_run(struct cli *c, int (*run)(struct cli *c));
 extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
     bd_verb_analyze, bd_verb_levels, bd_verb_eval, bd_verb_export, bd_verb_plot,
-    bd_verb_train, bd_verb_completion, bd_verb_search,
+    bd_verb_train, bd_verb_completion, bd_verb_search, bd_verb_sweep,
     bd_verb_compare, bd_verb_channels;
 
 extern const struct cli_verb bd_verb_repair;

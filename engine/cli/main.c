@@ -12,6 +12,7 @@ static const struct cli_verb *const verbs[] = {
     &bd_verb_analyze,
     &bd_verb_levels,
     &bd_verb_eval,
+    &bd_verb_sweep,
     &bd_verb_search,
     &bd_verb_compare,
     &bd_verb_channels,

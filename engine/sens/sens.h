@@ -25,6 +25,7 @@ enum bd_sens_metric { /* all: larger is worse, 0 = as float */
 };
 extern const char *const bd_sens_metric_names[]; /* "kl", ..., NULL-ended */
 extern const char *const bd_sens_mode_names[];   /* "alone-on", ... */
+extern const char *const bd_sens_what_names[];   /* by enum: "w", "a", "wa" */
 
 struct bd_sens_point { /* one layer under one choice */
     int layer; /* -1: all layers, of a table's `base` */
@@ -58,6 +59,8 @@ struct bd_sens_table { /* results in order of layer, what, method, bits */
                                     in better); owned, or NULL: of a file */
     enum bd_sens_mode mode;
     unsigned metrics;            /* 1 << enum bd_sens_metric, those present */
+    enum bd_sens_metric lead;    /* the one asked for first: decides the early
+                                    stop, and is shown */
     int64_t images;              /* of a complete point */
     int64_t evaluations;         /* forks run: layers times images each */
     double seconds;
@@ -78,7 +81,7 @@ const struct bd_sens_point *bd_sens_find(const struct bd_sens_table *t,
  * bytes for any number of threads, and for any interruption.
  *
  * Early stop: after 64, 128, 256, ... images a point is settled, and takes no
- * further ones, when for the first metric asked its interval is apart from
+ * further ones, when for the leading metric its interval is apart from
  * those of all other layers in its column, and its half width is at most a
  * quarter of its value: which layer hurts more is then as clear as how much.
  */
@@ -100,6 +103,11 @@ struct bd_sens_ask {
     /* The table has grown; caller's thread, at most ten times a second. */
     void (*step)(void *arg, const struct bd_sens_table *t);
     void *arg;
+};
+/* All that forking gives at once; whoever asks for one gets all. */
+enum {
+    BD_SENS_SAMPLED = 1 << BD_SENS_KL | 1 << BD_SENS_TOP1 |
+                      1 << BD_SENS_LOSS | 1 << BD_SENS_OUT_MSE
 };
 /* Fills t, whose points name layers and choices, from wherever its sums
  * stand; t->sums may be NULL at the beginning.  Cancelled: what is there is

@@ -23,9 +23,7 @@
 enum {
     BD_SENS_MOST = 64,  /* variants of a pass where they need not be one:
                            a unit is what an interruption loses */
-    BD_SENS_FIRST = 64, /* images before the first decision */
-    BD_SENS_SAMPLED = 1 << BD_SENS_KL | 1 << BD_SENS_TOP1 |
-                      1 << BD_SENS_LOSS | 1 << BD_SENS_OUT_MSE
+    BD_SENS_FIRST = 64  /* images before the first decision */
 };
 
 /* ----------------------------------------------------------------- sums.c */
@@ -41,8 +39,6 @@ void bd_sens_add_image(struct bd_sens_sums *s, const float *z,
                        const struct bd_sens_image *image);
 /* Marks what is settled now; call at the fixed counts only. */
 void bd_sens_settle(struct bd_sens_table *t);
-/* Metric by which early stop decides, -1 = none that images decide. */
-int bd_sens_leading(const struct bd_sens_table *t);
 
 /* ----------------------------------------------------------------- pass.c */
 struct bd_sens_variant { /* one change of the base */

@@ -149,14 +149,6 @@ void bd_sens_refresh(struct bd_sens_table *t)
 
 /* --------------------------------------------------------------- settling */
 
-int bd_sens_leading(const struct bd_sens_table *t)
-{
-    for (int k = 0; k < BD_SENS_METRICS; k++)
-        if (t->metrics & 1u << k & BD_SENS_SAMPLED)
-            return k;
-    return -1;
-}
-
 static bool apart(const struct bd_sens_point *a, const struct bd_sens_point *b,
                   int k)
 {
@@ -181,10 +173,8 @@ static bool is_settled(const struct bd_sens_table *t, size_t at, int k)
 
 void bd_sens_settle(struct bd_sens_table *t)
 {
-    int k = bd_sens_leading(t);
+    int k = t->lead;
 
-    if (k < 0)
-        return;
     bd_sens_refresh(t);
     for (size_t i = 0; i < t->n; i++)
         t->point[i].settled = t->point[i].settled || is_settled(t, i, k);

@@ -8,6 +8,8 @@ const char *const bd_sens_metric_names[] = {"kl",      "top1",   "loss",
 const char *const bd_sens_mode_names[] = {"alone-on", "alone-off",
                                           "cumulative", NULL};
 
+const char *const bd_sens_what_names[] = {"", "w", "a", "wa", NULL};
+
 void bd_sens_done(struct bd_sens_table *t)
 {
     bd_free(t->point);

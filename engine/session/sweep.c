@@ -203,14 +203,6 @@ bool bd_session_sweeping(const struct bd_session *s)
     return t && t->running;
 }
 
-int bd_sens_metric_of(const struct bd_sens_table *t)
-{
-    for (int k = 0; k < BD_SENS_METRICS; k++)
-        if (t->metrics & 1u << k)
-            return k;
-    return BD_SENS_KL;
-}
-
 /* The same choice but for the width. */
 static bool same_kind(const struct bd_tensorcfg *a,
                       const struct bd_tensorcfg *b)
@@ -230,7 +222,7 @@ static void read_curve(struct curve *c, const struct bd_sens_table *t,
                        int layer, enum bd_sens_what what,
                        const struct bd_tensorcfg *kind)
 {
-    int k = bd_sens_metric_of(t);
+    int k = t->lead;
 
     c->first = 33;
     c->last = 0;
@@ -360,7 +352,7 @@ void bd_session_sens_of(struct bd_sens_view *out, const struct bd_session *s,
     double n = (double)bd_tensor_count(&s->m->value[l->weight].t);
 
     if (t) {
-        v.metric = (enum bd_sens_metric)bd_sens_metric_of(t);
+        v.metric = t->lead;
         judge(&v, s, layer,
               has_side(t, BD_SENS_W)   ? BD_SENS_W
               : has_side(t, BD_SENS_A) ? BD_SENS_A

@@ -150,6 +150,17 @@ static bd_status resolve(struct plan *p, const struct bd_sweep_opts *o,
 
 /* ---------------------------------------------------------------- the table */
 
+static void set_metrics(struct bd_sens_table *t, unsigned asked)
+{
+    int lead = 0;
+
+    asked = asked ? asked : 1u << BD_SENS_KL;
+    while (!(asked & 1u << lead))
+        lead++;
+    t->lead = (enum bd_sens_metric)lead;
+    t->metrics = asked & BD_SENS_SAMPLED ? asked | BD_SENS_SAMPLED : asked;
+}
+
 static size_t choices(const struct plan *p)
 {
     return (size_t)(p->nwhat * p->nbits * (p->nmethods ? p->nmethods : 1));
@@ -195,13 +206,12 @@ bd_status bd_sweep_points(struct bd_sens_table *out,
                           const struct bd_sweep_opts *o, struct bd_err *err)
 {
     struct plan p = {.s = s};
-    struct bd_sens_table t = {.mode = o->mode,
-                              .metrics = o->metrics ? o->metrics
-                                                    : 1u << BD_SENS_KL};
+    struct bd_sens_table t = {.mode = o->mode};
     bd_status st = resolve(&p, o, err);
 
     if (st != BD_OK)
         return st;
+    set_metrics(&t, o->metrics);
     t.images = o->images > 0 && o->images < s->images ? o->images : s->images;
     t.point = bd_calloc(s->m->nlayers * choices(&p) + 1, sizeof *t.point);
     if (!t.point)

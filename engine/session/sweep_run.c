@@ -134,7 +134,7 @@ static bd_status make_key(struct bd_sweep_ask *a,
     bd_status st;
 
     d = bd_digest(BD_VERSION, sizeof BD_VERSION, d);
-    d = mix(d, (uint64_t)t->mode << 32 | t->metrics);
+    d = mix(d, (uint64_t)t->mode << 32 | (uint64_t)t->lead << 16 | t->metrics);
     d = mix(d, (uint64_t)t->images << 1 | a->no_early_stop);
     d = mix(d, (uint64_t)batch);
     for (size_t i = 0; i < t->n; i++)
