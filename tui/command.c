@@ -537,6 +537,8 @@ const struct ui_command ui_commands[] = {
     {"compare", "compare [A,] B", "two of them side by side", ui_compare},
     {"search", "search [METHOD] [KIND=N] [take]",
      "widths under a budget: dp avg-bits=4.5", ui_search_command},
+    {"repair", "repair [NAME [LAYERS]]",
+     "equalize, bias-correction, adaround, ...", ui_repair_command},
     {"save-screen", "save-screen FILE", "this screen as text",
      run_save_screen},
     {"set", "set theme NAME", "theme, mouse, nomouse; save keeps them",

@@ -394,6 +394,8 @@ static bool open_action(struct ui *ui, enum ui_action a)
         return ui_ask_keep(ui), true;
     case UI_HISTORY:
         return ui_open_history(ui), true;
+    case UI_REPAIR:
+        return ui_open_repairs(ui), true;
     case UI_SORT:
         return ui_open_sort(ui), true;
     default:

@@ -182,6 +182,10 @@ void ui_channels_pane(struct ui *ui, struct wg_rect r);
 /* `:search [METHOD] [KIND=N] [take]`; false: refused. */
 bool ui_search_command(struct ui *ui, const char *args);
 
+/* ------------------------------------------------------------- repair.c */
+void ui_open_repairs(struct ui *ui);
+bool ui_repair_command(struct ui *ui, const char *args);
+
 /* --------------------------------------------------------------- edit.c */
 /* Marked layers if any, else the cursor's.  Borrowed until the next mark. */
 struct bd_sel ui_selection(struct ui *ui);

@@ -211,21 +211,20 @@ static void tell(struct bd_session *s, bool refused, const char *text)
 static void tell_outcome(struct bd_session *s, const struct state *t)
 {
     struct numbers n = numbers_of(s);
-    char text[400];
-    int at = snprintf(text, sizeof text, "%s", t->what);
+    char top1[80] = "", sqnr[80] = "", text[400];
+    int name = (int)strcspn(t->what, ":");
     if (n.have_top1 && t->before.have_top1)
-        at += snprintf(text + at, sizeof text - (size_t)at,
-                       "; top-1 %.2f -> %.2f %% +-%.2f",
-                       100 * t->before.top1, 100 * n.top1, 100 * n.half);
+        snprintf(top1, sizeof top1, "top-1 %.2f -> %.2f %% +-%.2f, ",
+                 100 * t->before.top1, 100 * n.top1, 100 * n.half);
     else if (n.have_top1)
-        at += snprintf(text + at, sizeof text - (size_t)at,
-                       "; top-1 %.2f %% +-%.2f", 100 * n.top1,
-                       100 * n.half);
+        snprintf(top1, sizeof top1, "top-1 %.2f %% +-%.2f, ", 100 * n.top1,
+                 100 * n.half);
     if (isfinite(n.sqnr) && isfinite(t->before.sqnr))
-        at += snprintf(text + at, sizeof text - (size_t)at,
-                       ", weights' SQNR %.1f -> %.1f dB", t->before.sqnr,
-                       n.sqnr);
-    snprintf(text + at, sizeof text - (size_t)at, "; u undoes");
+        snprintf(sqnr, sizeof sqnr, "SQNR %.1f -> %.1f dB, ",
+                 t->before.sqnr, n.sqnr);
+    snprintf(text, sizeof text, "%.*s: %s%su undoes; %s", name, t->what,
+             top1, sqnr,
+             t->what[name] ? t->what + name + 2 : "");
     tell(s, false, text);
 }
 
