@@ -28,14 +28,14 @@ static const char *const method_says[BD_SEARCHES] = {
     [BD_SEARCH_GREEDY] = "best step at a time",
     [BD_SEARCH_LAGRANGE] = "one price for all",
     [BD_SEARCH_CHANNEL] = "a width per channel",
-    [BD_SEARCH_MEASURED] = "true accuracy in the loop"};
+    [BD_SEARCH_MEASURED] = "accuracy decides"};
 static const char *const budget_says[BD_BUDGETS] = {
-    [BD_BUDGET_AVG_BITS] = "stored bits per weight",
-    [BD_BUDGET_SIZE] = "bytes of all parameters",
-    [BD_BUDGET_BOPS] = "bit operations per image",
-    [BD_BUDGET_PSNR_MIN] = "dB each layer keeps",
-    [BD_BUDGET_PSNR_LOSS] = "dB each layer may lose",
-    [BD_BUDGET_MAX_DROP] = "points of top-1, measured"};
+    [BD_BUDGET_AVG_BITS] = "bits per weight",
+    [BD_BUDGET_SIZE] = "all parameters",
+    [BD_BUDGET_BOPS] = "bit operations",
+    [BD_BUDGET_PSNR_MIN] = "every layer keeps",
+    [BD_BUDGET_PSNR_LOSS] = "a layer may lose",
+    [BD_BUDGET_MAX_DROP] = "top-1, measured"};
 static const struct {
     const char *name, *methods;
 } choices[] = {
@@ -349,11 +349,11 @@ static void draw_state(struct ui *ui, struct wg_rect r,
 
 enum { C_NAME, C_NOW, C_ARROW, C_FOUND, C_BYTES, C_COLUMNS };
 static const struct wg_column columns[C_COLUMNS] = {
-    [C_NAME] = {"layer", 12, 30, 0, false, true},
-    [C_NOW] = {"now", 16, 22, 1, false, false},
-    [C_ARROW] = {"", 4, 4, 2, false, false},
-    [C_FOUND] = {"found", 16, 22, 0, false, false},
-    [C_BYTES] = {"bytes", 8, 10, 3, true, false},
+    [C_NAME] = {"layer", 12, 22, 0, false, true},
+    [C_NOW] = {"now", 20, 22, 1, false, false},
+    [C_ARROW] = {"", 4, 4, 2, true, false},
+    [C_FOUND] = {"found", 20, 27, 0, false, false},
+    [C_BYTES] = {"bytes", 7, 9, 3, true, false},
 };
 
 struct rows {

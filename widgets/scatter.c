@@ -152,7 +152,7 @@ static void draw_rule(const struct plot *p)
                 p->g == WG_ASCII ? '-' : 0x2504);
     }
     if (w > 0 && w + 2 < p->area.w) {
-        wg_text(p->c, p->area, p->area.w - w - 1, y, WG_DIM, s->rule_text);
+        wg_text(p->c, p->area, 1, y, WG_DIM, s->rule_text);
     }
 }
 

@@ -149,7 +149,7 @@ struct wg_scatter {
     const struct wg_tick *ytick; /* most wanted first */
     int nytick;
     double rule;           /* a level drawn across; NaN none */
-    const char *rule_text; /* at its right end; NULL none */
+    const char *rule_text; /* at its left end; NULL none */
     const char *x_name;
 };
 void wg_scatter_draw(struct wg_canvas *c, struct wg_rect r,
