@@ -128,7 +128,8 @@ static void cycle_method(struct ui *ui, int dir)
             &err);
 }
 
-/* `manual` is reached by { and }, `learned` only where a clip came along. */
+/* `manual` is reached by { and }, `learned` only where a clip came along, and
+ * moving averages are of activations (:aclip). */
 static enum bd_clip_rule next_clip(enum bd_clip_rule now, bool learned)
 {
     switch (now) {
@@ -137,7 +138,12 @@ static enum bd_clip_rule next_clip(enum bd_clip_rule now, bool learned)
     case BD_CLIP_PERCENTILE:
         return BD_CLIP_MSE;
     case BD_CLIP_MSE:
+        return BD_CLIP_KL;
+    case BD_CLIP_KL:
+        return BD_CLIP_ACIQ;
+    case BD_CLIP_ACIQ:
         return learned ? BD_CLIP_LEARNED : BD_CLIP_MAX;
+    case BD_CLIP_EMA:
     case BD_CLIP_MANUAL:
     case BD_CLIP_LEARNED:
         break;

@@ -95,6 +95,15 @@ static bd_status allow_grain(bool weights, const struct bd_tensorcfg *t,
     return t->bits != 32 ? bd_tensorcfg_check_grain(t, err) : BD_OK;
 }
 
+/* The number a clip rule carries; 0 = the rule's own default. */
+static bool number_fits(const struct bd_tensorcfg *t)
+{
+    float most = t->clip == BD_CLIP_PERCENTILE ? 100.0f : 1.0f;
+    if (t->clip != BD_CLIP_PERCENTILE && t->clip != BD_CLIP_EMA)
+        return t->clip < BD_CLIP_RULES;
+    return t->clip_value >= 0 && t->clip_value <= most;
+}
+
 bd_status bd_config_allows(const struct bd_model *m, int layer, bool weights,
                            const struct bd_tensorcfg *t, struct bd_err *err)
 {
@@ -103,6 +112,11 @@ bd_status bd_config_allows(const struct bd_model *m, int layer, bool weights,
     if (st == BD_OK && t->clip == BD_CLIP_MANUAL &&
         !(isfinite(t->clip_value) && t->clip_value > 0))
         st = bd_fail(err, BD_EINVALID, "a manual clip must be above 0");
+    if (st == BD_OK && !number_fits(t))
+        st = bd_fail(err, BD_EINVALID,
+                     "clip '%s%g': a percentile is above 0 and up to 100, the "
+                     "weight of a newest batch above 0 and up to 1",
+                     bd_clip_names[t->clip], (double)t->clip_value);
     if (st == BD_OK && t->clip == BD_CLIP_EMA && weights)
         st = bd_fail(err, BD_EINVALID,
                      "weights have no batches to average over: clip 'ema' "

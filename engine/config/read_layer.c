@@ -111,9 +111,9 @@ static bd_status read_grain(struct bd_cfgread *r, struct bd_tensorcfg *t,
                                   "'group128' exist",
                                bd_text_show(shown, sizeof shown, g, 0));
     }
-    if (st == BD_OK && !weights && t->grain != BD_GRAIN_TENSOR)
-        st = bd_cfgread_refuse(r, "activations have one grid per layer: "
-                                  "'tensor' works");
+    if (st == BD_OK && !weights && t->grain == BD_GRAIN_GROUP)
+        st = bd_cfgread_refuse(r, "activations come without groups: "
+                                  "'channel' or 'tensor' works");
     bd_cfgread_leave(r, mark);
     return st;
 }

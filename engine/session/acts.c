@@ -7,6 +7,10 @@
 static bd_status grid_error(double *err2, const struct bd_actstat *s,
                             const struct bd_qparam *p, struct bd_err *err)
 {
+    if (p->bits == 0 || p->bits == 32) {
+        *err2 = p->bits == 0 ? bd_actstat_sumsq(s) : 0;
+        return BD_OK;
+    }
     size_t n = p->q->levels(NULL, 0, p);
     double *buf = bd_alloc(2 * n, sizeof *buf);
     if (!buf)
@@ -22,16 +26,38 @@ static bd_status grid_error(double *err2, const struct bd_actstat *s,
     return BD_OK;
 }
 
-bd_status bd_acts_error(struct bd_act_error *out, const struct bd_actstat *s,
-                        float learned, const struct bd_tensorcfg *cfg,
-                        struct bd_err *err)
+/* Of all grids of an input, each on its own channel's values. */
+static bd_status set_error(struct bd_act_error *a, double *err2,
+                           const struct bd_actset *set,
+                           const struct bd_calib_input *in, struct bd_err *err)
 {
+    bd_status st = BD_OK;
+    for (size_t c = 0; c < set->n && st == BD_OK; c++) {
+        double e = 0;
+        st = grid_error(&e,
+                        set->n > 1 ? bd_chanstat_at(in->channels, (int64_t)c)
+                                   : in->all,
+                        &set->p[c], err);
+        *err2 += e;
+        if (c == 0 || set->p[c].clip > a->p.clip)
+            a->p = set->p[c];
+    }
+    return st;
+}
+
+bd_status bd_acts_error(struct bd_act_error *out,
+                        const struct bd_calib_input *in,
+                        const struct bd_tensorcfg *cfg, struct bd_err *err)
+{
+    const struct bd_actstat *s = in->all;
     struct bd_act_error a = {.digest = bd_tensorcfg_digest(cfg),
                              .psnr_db = INFINITY, .sqnr_db = INFINITY};
+    struct bd_actset set = {0};
     double err2 = 0, n = (double)bd_actstat_count(s);
-    bd_status st = bd_calib_acts(&a.p, s, learned, cfg, err);
+    bd_status st = bd_calib_actset(&set, in, cfg, err);
     if (st == BD_OK)
-        st = grid_error(&err2, s, &a.p, err);
+        st = set_error(&a, &err2, &set, in, err);
+    bd_actset_done(&set);
     if (st != BD_OK)
         return st;
     if (n > 0) {

@@ -214,3 +214,10 @@ const struct bd_chanstat *bd_bench_chanstat(const struct bd_bench *b,
     const struct bd_chanstat *c = done ? b->chan[layer] : NULL;
     return c && bd_chanstat_at(c, 0) ? c : NULL;
 }
+
+struct bd_calib_input bd_bench_input(const struct bd_bench *b, int layer)
+{
+    return (struct bd_calib_input){bd_bench_stat(b, layer),
+                                   bd_bench_chanstat(b, layer),
+                                   b->o.m->layer[layer].learned_a, NULL};
+}

@@ -137,14 +137,38 @@ static void submit(struct bd_session *s, uint32_t sub, struct order *o)
 
 /* ----------------------------------------------------------------- asking */
 
+/* The same choice errs differently on a repaired network. */
+static uint64_t layer_digest(const struct bd_compare_state *c, int side,
+                             int layer)
+{
+    uint64_t d[2] = {
+        bd_layercfg_digest(&c->out.side[side].cfg.layer[layer]),
+        c->stage[side]->salt};
+    return bd_digest(d, sizeof d, 0) | 1; /* 0 means nothing known */
+}
+
+static uint64_t side_digest(const struct bd_compare_state *c, int side)
+{
+    return bd_stage_digest(c->stage[side]->salt, &c->out.side[side].cfg);
+}
+
+static struct bd_errors_ask errors_ask(const struct bd_stage *g, int layer,
+                                       const struct bd_layercfg *cfg)
+{
+    struct bd_errors_ask ask = {.layer = layer, .cfg = cfg, .fits = g->fits};
+    if (g->bench)
+        ask.in = bd_bench_input(g->bench, layer);
+    return ask;
+}
+
 static void ask_layer(struct bd_session *s, struct bd_compare_state *c,
                       int side, int layer)
 {
     const struct bd_layercfg *l = &c->out.side[side].cfg.layer[layer];
-    uint64_t digest = bd_layercfg_digest(l);
-    struct bd_errors_ask ask = bd_errors_ask_of(s, layer, l);
+    uint64_t digest = layer_digest(c, side, layer);
+    struct bd_errors_ask ask = errors_ask(c->stage[side], layer, l);
     if (!s->started || c->asked[side][layer] == digest || layer >= LAYERS ||
-        (s->bench && !ask.stat && !bd_session_is_float(&l->a)))
+        (c->stage[side]->bench && !ask.in.all && !bd_session_is_float(&l->a)))
         return; /* calibration is under way; a later look asks again */
     struct order *o = bd_calloc(1, sizeof *o);
     if (!o)
@@ -160,14 +184,15 @@ static void ask_acc(struct bd_session *s, struct bd_compare_state *c,
                     int side)
 {
     const struct bd_bitcfg *cfg = &c->out.side[side].cfg;
-    uint64_t digest = bd_bitcfg_digest(cfg);
-    if (!s->started || !s->bench || c->asked_acc[side] == digest ||
+    uint64_t digest = side_digest(c, side);
+    struct bd_bench *bench = c->stage[side]->bench;
+    if (!s->started || !bench || c->asked_acc[side] == digest ||
         (side == 1 && c->asked_acc[0] == digest))
         return;
     struct order *o = bd_calloc(1, sizeof *o);
     if (!o)
         return;
-    o->bench = s->bench;
+    o->bench = bench;
     o->digest = digest;
     o->answer = bd_alloc((size_t)s->images, sizeof *o->answer);
     if (!o->answer || bd_bitcfg_copy(&o->cfg, cfg) != BD_OK) {
@@ -274,14 +299,14 @@ void bd_compare_done(struct bd_compare *c)
 
 /* What needs no measuring.  c owns both configurations already. */
 static bd_status fill(struct bd_compare *c, const struct bd_session *s,
-                      struct bd_err *err)
+                      struct bd_stage *const stage[2], struct bd_err *err)
 {
     c->n = s->m->nlayers;
     c->layer = bd_calloc(c->n ? c->n : 1, sizeof *c->layer);
     if (!c->layer)
         return bd_fail(err, BD_ENOMEM, "out of memory");
     for (int k = 0; k < 2; k++)
-        bd_cost_of(&c->side[k].cost, s->m, s->plan, &c->side[k].cfg);
+        bd_cost_of(&c->side[k].cost, stage[k]->m, s->plan, &c->side[k].cfg);
     for (size_t i = 0; i < c->n; i++) {
         struct bd_compare_layer *l = &c->layer[i];
         const struct bd_layercfg *a = &c->side[0].cfg.layer[i],
@@ -316,7 +341,7 @@ static void look_layers(struct bd_session *s, struct bd_compare_state *c)
         for (int k = 0; k < 2; k++) {
             const struct bd_layercfg *l = &c->out.side[k].cfg.layer[i];
             const struct bd_layer_known *known =
-                find_known(c, (int)i, bd_layercfg_digest(l));
+                find_known(c, (int)i, layer_digest(c, k, (int)i));
             if (bd_session_is_float(&l->w) && bd_session_is_float(&l->a))
                 continue;
             if (known)
@@ -331,10 +356,11 @@ static void look_layers(struct bd_session *s, struct bd_compare_state *c)
 static void look_acc(struct bd_session *s, struct bd_compare_state *c, int k)
 {
     struct bd_compare_side *side = &c->out.side[k];
-    uint64_t digest = bd_bitcfg_digest(&side->cfg);
+    uint64_t digest = side_digest(c, k);
     const struct bd_measured *m = find_measured(c, digest);
+    const struct bd_stage *g = c->stage[k];
     const struct bd_net_eval *f =
-        s->bench ? bd_bench_float_eval(s->bench) : NULL;
+        g->bench && g == &s->base ? bd_bench_float_eval(g->bench) : NULL;
     if (m) {
         side->acc = m->eval;
         side->fresh = BD_EXACT;
@@ -357,6 +383,7 @@ static void look_acc(struct bd_session *s, struct bd_compare_state *c, int k)
     }
 }
 
+/* The images and labels are those of every stage. */
 static void pair(struct bd_compare *c, const struct bd_bench *b,
                  const int32_t *answer_a, const int32_t *answer_b)
 {
@@ -374,23 +401,33 @@ const struct bd_compare *bd_session_compare(struct bd_session *s,
         bd_fail(err, BD_ENOMEM, "out of memory");
         return NULL;
     }
-    bd_status st = bd_session_kept_cfg(&next.side[0].cfg, s, a, err);
+    const char *name[2] = {a, b};
+    struct bd_stage *stage[2] = {NULL, NULL};
+    bd_status st = BD_OK;
+    for (int k = 0; k < 2 && st == BD_OK; k++) {
+        struct bd_named n = {0};
+        st = bd_named_find(&n, s, name[k], err);
+        next.side[k].cfg = n.cfg;
+        stage[k] = n.stage;
+    }
     if (st == BD_OK)
-        st = bd_session_kept_cfg(&next.side[1].cfg, s, b, err);
-    if (st == BD_OK)
-        st = fill(&next, s, err);
+        st = fill(&next, s, stage, err);
     if (st != BD_OK) {
         bd_compare_done(&next);
         return NULL;
     }
     bd_compare_done(&c->out);
     c->out = next;
+    for (int k = 0; k < 2; k++) {
+        c->stage[k] = stage[k];
+        c->out.side[k].other_network = stage[k] != s->at;
+    }
     look_layers(s, c);
     look_acc(s, c, 0);
     look_acc(s, c, 1);
     const struct bd_measured *ma, *mb;
-    ma = find_measured(c, bd_bitcfg_digest(&c->out.side[0].cfg));
-    mb = find_measured(c, bd_bitcfg_digest(&c->out.side[1].cfg));
+    ma = find_measured(c, side_digest(c, 0));
+    mb = find_measured(c, side_digest(c, 1));
     if (ma && mb)
         pair(&c->out, s->bench, ma->answer, mb->answer);
     return &c->out;
@@ -407,7 +444,7 @@ static bd_status now_layers(struct bd_compare *c, struct bd_session *s,
     for (size_t i = 0; i < c->n && st == BD_OK; i++)
         for (int k = 0; k < 2 && st == BD_OK; k++) {
             const struct bd_layercfg *l = &c->side[k].cfg.layer[i];
-            struct bd_errors_ask ask = bd_errors_ask_of(s, (int)i, l);
+            struct bd_errors_ask ask = errors_ask(s->at, (int)i, l);
             struct bd_layer_errors e;
             st = bd_ctl_stale(ctl) ? BD_ECANCELLED
                                    : bd_layer_errors_of(&e, &ask, ctl, err);
@@ -450,7 +487,7 @@ bd_status bd_session_now_compare(struct bd_compare *out, struct bd_session *s,
             st = bd_fail(err, BD_ENOMEM, "out of memory");
     }
     if (st == BD_OK)
-        st = fill(&c, s, err);
+        st = fill(&c, s, (struct bd_stage *const[2]){s->at, s->at}, err);
     if (st == BD_OK)
         st = now_layers(&c, s, ctl, err);
     if (st == BD_OK && s->bench)

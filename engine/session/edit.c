@@ -12,12 +12,20 @@ struct turn { /* one verb with its arguments */
                     struct bd_err *err); /* t owns its widths */
     enum bd_part part;
     int value, group, channel;
-    int64_t channels; /* of the layer being turned */
+    int64_t channels;     /* of the layer being turned */
+    struct bd_wish *wish; /* likewise */
     float clip;
     bool merges;
 };
 
 /* -------------------------------------------------------------- the turns */
+
+/* Planes were found for the choice that is being turned away from. */
+static void drop_planes(struct bd_tensorcfg *t)
+{
+    bd_planes_unref(t->planes);
+    t->planes = NULL;
+}
 
 static void drop_widths(struct bd_tensorcfg *t)
 {
@@ -89,6 +97,39 @@ static bd_status turn_step(struct bd_tensorcfg *t, const struct turn *how,
                : BD_OK;
 }
 
+static int in_range(const struct bd_quantizer *q, int bits)
+{
+    if (bits == 32)
+        return bits;
+    return bits < q->min_bits ? q->min_bits
+                              : bits > q->max_bits ? q->max_bits : bits;
+}
+
+/* What becomes of a wish under a method. */
+static void take_up(struct bd_tensorcfg *t, const struct bd_wish *w, int row)
+{
+    t->quant = w->quant;
+    t->grain = w->grain;
+    t->group = w->group;
+    bd_tensorcfg_pick(t, row);
+    t->bits = (int8_t)in_range(bd_quantizer_at(row), w->bits);
+}
+
+/* A wish counts as long as the present choice is what the present method
+ * makes of it; whoever turned something else since has a new one. */
+static void renew_wish(struct bd_wish *w, const struct bd_tensorcfg *now)
+{
+    struct bd_tensorcfg t = *now;
+    if (w->bits > 0) {
+        take_up(&t, w, now->quant);
+        if (t.bits == now->bits && t.grain == now->grain &&
+            t.group == now->group)
+            return;
+    }
+    *w = (struct bd_wish){.bits = now->bits, .quant = now->quant,
+                          .grain = now->grain, .group = now->group};
+}
+
 static bd_status turn_method(struct bd_tensorcfg *t, const struct turn *how,
                              struct bd_err *err)
 {
@@ -100,14 +141,10 @@ static bd_status turn_method(struct bd_tensorcfg *t, const struct turn *how,
         return bd_fail(err, BD_EINVALID, "no method %d of %d", how->value,
                        rows);
     q = bd_quantizer_at(how->value);
-    t->quant = (uint8_t)how->value;
-    if (t->bits == 32)
-        return BD_OK;
-    drop_widths(t);
-    if (t->bits < q->min_bits)
-        t->bits = (int8_t)q->min_bits;
-    if (t->bits > q->max_bits)
-        t->bits = (int8_t)q->max_bits;
+    renew_wish(how->wish, t);
+    take_up(t, how->wish, how->value);
+    if (t->grain != BD_GRAIN_CHANNEL || t->bits != 32)
+        drop_widths(t);
     return BD_OK;
 }
 
@@ -118,11 +155,13 @@ static bd_status turn_clip(struct bd_tensorcfg *t, const struct turn *how,
         !(how->clip >= 0 && how->clip <= 100)) /* 0 = the usual 99.9 */
         return bd_fail(err, BD_EINVALID,
                        "a percentile lies between 0 and 100; 99.9 is usual");
+    if (how->value == BD_CLIP_EMA &&
+        !(how->clip >= 0 && how->clip <= 1)) /* 0 = the usual 0.01 */
+        return bd_fail(err, BD_EINVALID,
+                       "the newest batch weighs between 0 and 1 in a moving "
+                       "average; 0.01 is usual");
     t->clip = (uint8_t)how->value;
-    t->clip_value = how->value == BD_CLIP_PERCENTILE ||
-                            how->value == BD_CLIP_MANUAL
-                        ? how->clip
-                        : 0.0f;
+    t->clip_value = bd_clip_numbered(how->value) ? how->clip : 0.0f;
     return BD_OK;
 }
 
@@ -186,7 +225,10 @@ static bd_status turn_layer(struct bd_session *s, struct bd_step *step,
                        s->m->nlayers);
     const struct bd_layercfg *l = &s->cfg.layer[layer];
     bd_tensorcfg_set(&t, weights ? &l->w : &l->a);
-    how->channels = bd_config_channels(s->m, layer);
+    how->channels = weights ? bd_config_channels(s->m, layer)
+                            : bd_config_inputs(s->m, layer);
+    drop_planes(&t);
+    how->wish = &s->wish[layer][weights ? 0 : 1];
     bd_status st = how->fn(&t, how, &why);
     if (st == BD_OK)
         st = bd_config_allows(s->m, layer, weights, &t, &why);
@@ -204,7 +246,7 @@ static bd_status turn_layer(struct bd_session *s, struct bd_step *step,
         bd_text_show(shown, sizeof shown, s->m->layer[layer].name, 0);
         bd_fail(err, st, "layer '%s': %s", shown, why.msg);
     }
-    drop_widths(&t);
+    bd_tensorcfg_done(&t);
     return st;
 }
 
@@ -344,7 +386,7 @@ bd_status bd_session_set_clip(struct bd_session *s, struct bd_sel sel,
                        .value = (int)clip.rule, .clip = clip.value};
     const char *name = bd_clip_names[clip.rule];
     char did[64];
-    if (clip.rule == BD_CLIP_PERCENTILE || clip.rule == BD_CLIP_MANUAL)
+    if (bd_clip_numbered(clip.rule) && clip.value > 0)
         snprintf(did, sizeof did, "clip %s %.4g", name, (double)clip.value);
     else
         snprintf(did, sizeof did, "clip %s", name);

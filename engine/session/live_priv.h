@@ -10,7 +10,6 @@ struct bd_live_order { /* argument of every kind of job */
     int layer;
     struct bd_tensorcfg t; /* of a layer's job */
     struct bd_bitcfg cfg;  /* of the accuracy job */
-    float learned;
 };
 void bd_live_order_free(void *p);
 /* t: copied, NULL for jobs of the whole network.  NULL: said in the log. */

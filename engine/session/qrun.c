@@ -17,12 +17,14 @@ static bd_status take_weights(struct bd_qrun *r, size_t i,
 }
 
 static bd_status take_acts(struct bd_qrun *r, size_t i,
-                           const struct bd_tensorcfg *cfg, struct bd_err *err)
+                           const struct bd_tensorcfg *cfg, struct bd_ctl *ctl,
+                           struct bd_err *err)
 {
-    const struct bd_bench *b = r->bench;
-    bd_status st = bd_calib_acts(&r->act[i], bd_bench_stat(b, (int)i),
-                                 b->o.m->layer[i].learned_a, cfg, err);
-    r->q[i].a = &r->act[i];
+    struct bd_calib_input in = bd_bench_input(r->bench, (int)i);
+    in.ctl = ctl;
+    bd_status st = bd_calib_actset(&r->act[i], &in, cfg, err);
+    r->q[i].a = r->act[i].p;
+    r->q[i].na = (int64_t)r->act[i].n;
     return st;
 }
 
@@ -40,7 +42,7 @@ static bd_status take_layer(struct bd_qrun *r, size_t i,
     }
     if (st == BD_OK && !bd_session_is_float(&l->a)) {
         d[1] = bd_tensorcfg_digest(&l->a);
-        st = take_acts(r, i, &l->a, err);
+        st = take_acts(r, i, &l->a, ctl, err);
     }
     if (d[0] || d[1]) {
         r->any = true;
@@ -73,6 +75,8 @@ void bd_qrun_done(struct bd_qrun *r)
 {
     for (size_t i = 0; r->fit && i < r->n; i++)
         bd_fits_unref(r->fits, r->fit[i]);
+    for (size_t i = 0; r->act && i < r->n; i++)
+        bd_actset_done(&r->act[i]);
     bd_free(r->q);
     bd_free(r->fit);
     bd_free(r->act);

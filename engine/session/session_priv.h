@@ -185,6 +185,7 @@ struct bd_bench {
     int *label; /* [o.images] */
     int64_t outputs;
     float *float_logits, *logits; /* [images, outputs] */
+    uint64_t logits_of; /* digest of the answers in `logits`; 0 = none */
     struct bd_net_eval float_eval;
     /* Published once, with release order; immutable from then on. */
     struct bd_actstat **stat;  /* [nlayers] */
@@ -349,6 +350,14 @@ struct bd_layer_live { /* newest results of one layer */
     uint64_t chan_asked; /* digest under way or done, 0 = none */
 };
 
+/* The width and grain somebody asked for, before methods of fewer moved them:
+ * going through the methods ends where it began. */
+struct bd_wish {
+    int8_t bits; /* 0 = none kept */
+    uint8_t quant, grain;
+    int16_t group;
+};
+
 struct bd_acc_live {
     bool have, partial;
     uint64_t digest;
@@ -386,6 +395,7 @@ struct bd_session {
     struct bd_history history;
 
     struct bd_layer_live *live; /* [nlayers] */
+    struct bd_wish (*wish)[2];  /* [nlayers], weights and activations */
     struct bd_grid_cache *grid;
     struct bd_acc_live acc, float_acc; /* float_acc: partial ones only */
     struct bd_acc_answer *acc_cache; /* ring of exact answers */

@@ -117,12 +117,14 @@ static void turn_at_random(struct bd_bitcfg *c, const struct bd_model *m,
             struct bd_tensorcfg t = {0};
             t.quant = (uint8_t)bd_rng_below(r, rows);
             t.bits = (int8_t)(1 + bd_rng_below(r, 32));
-            t.clip = (uint8_t)bd_rng_below(r, 4);
+            t.clip = (uint8_t)bd_rng_below(r, BD_CLIP_RULES);
             t.grain = (uint8_t)bd_rng_below(r, 3);
             if (t.grain == BD_GRAIN_GROUP)
                 t.group = (int16_t)(1 + bd_rng_below(r, 200));
-            if (t.clip == BD_CLIP_PERCENTILE || t.clip == BD_CLIP_MANUAL)
-                t.clip_value = (float)(100 * bd_rng_unit(r));
+            if (bd_clip_numbered(t.clip))
+                t.clip_value = (float)(t.clip == BD_CLIP_EMA
+                                           ? bd_rng_unit(r)
+                                           : 100 * bd_rng_unit(r));
             if (bd_config_allows(m, (int)i, side == 0, &t, NULL) == BD_OK)
                 bd_layercfg_set(&c->layer[i], side == 0, &t);
         }

@@ -117,7 +117,9 @@ static void refusals_say_what_works(void **state)
         {"fc1.w=uniform:1", "binary"},
         {"fc1.w=uniform:17", "17"},
         {"fc1.w=uniform:4:chanel", "chanel"},
-        {"fc1.a=uniform:4:channel", "'tensor' works"},
+        {"fc1.a=uniform:4:group128", "'channel' or 'tensor' works"},
+        {"fc1.a=uniform:4:tensor:ema1.5", "clip rule"},
+        {"fc1.a=uniform:4:tensor:kl9", "clip rule"},
         {"fc1.w=", ""},
     };
     struct bd_model *m = net();
@@ -199,12 +201,20 @@ static void the_judge(void **state)
     t.channel = bd_chanbits_new(six, 6);
     assert_int_equal(bd_config_allows(m, 0, true, &t, NULL), BD_OK);
     assert_int_equal(bd_config_allows(m, 1, true, &t, NULL), BD_EINVALID);
+    /* Its input has eight channels, that of the second layer six. */
     assert_int_equal(bd_config_allows(m, 0, false, &t, NULL), BD_EINVALID);
+    assert_int_equal(bd_config_allows(m, 1, false, &t, NULL), BD_OK);
+    assert_int_equal(bd_config_inputs(m, 0), 8);
     bd_chanbits_unref(t.channel);
     t.channel = bd_chanbits_new(low, 6);
     assert_int_equal(bd_config_allows(m, 0, true, &t, NULL), BD_EINVALID);
     bd_chanbits_unref(t.channel);
     t.channel = NULL;
+    t.clip = BD_CLIP_EMA; /* of activations */
+    assert_int_equal(bd_config_allows(m, 0, false, &t, NULL), BD_OK);
+    assert_int_equal(bd_config_allows(m, 0, true, &t, NULL), BD_EINVALID);
+    t.clip_value = 1.5f;
+    assert_int_equal(bd_config_allows(m, 0, false, &t, NULL), BD_EINVALID);
     t.clip = BD_CLIP_MANUAL;
     t.clip_value = 0;
     assert_int_equal(bd_config_allows(m, 0, true, &t, NULL), BD_EINVALID);

@@ -89,7 +89,7 @@ static const struct {
     {W(U4 ", \"grain\": \"group99999\""), "layers[0].weights.grain"},
     {W(U4 ", \"grain\": \"group-4\""), "layers[0].weights.grain"},
     {W(U4 ", \"grain\": 1"), "layers[0].weights.grain"},
-    {A(U4 ", \"grain\": \"channel\""), "layers[0].activations.grain"},
+    {A(U4 ", \"grain\": \"group128\""), "layers[0].activations.grain"},
     {W(U4 ", \"channel_bits\": [4,4,4,4,4,4]"),
      "layers[0].weights.channel_bits"},
     {W(U4 ", \"grain\": \"channel\", \"channel_bits\": [4,4,4,4,4,0]"), ""},

@@ -158,8 +158,12 @@ static void refusals_change_nothing(void **state)
         BD_EINVALID);
     assert_int_equal(bd_session_set_grain(
                          s, all, BD_PART_A,
-                         (struct bd_grain_choice){BD_GRAIN_CHANNEL, 0}, NULL),
+                         (struct bd_grain_choice){BD_GRAIN_GROUP, 128}, NULL),
                      BD_EINVALID);
+    assert_int_equal(
+        bd_session_set_clip(s, all, BD_PART_W,
+                            (struct bd_clip_choice){BD_CLIP_EMA, 0}, &e),
+        BD_EINVALID);
     assert_int_equal(
         bd_session_set_grain(s, all, BD_PART_W,
                              (struct bd_grain_choice){BD_GRAIN_GROUP, 0}, NULL),
@@ -202,7 +206,8 @@ static void one_random_edit(struct bd_session *s, struct bd_rng *r)
     case 3:
         bd_session_set_clip(
             s, sel, part,
-            (struct bd_clip_choice){(enum bd_clip_rule)bd_rng_below(r, 5),
+            (struct bd_clip_choice){
+                (enum bd_clip_rule)bd_rng_below(r, BD_CLIP_RULES),
                                     (float)bd_rng_unit(r) * 100},
             NULL);
         break;
