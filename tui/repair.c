@@ -69,15 +69,15 @@ static void chosen(struct ui *ui, int i)
 
 void ui_open_repairs(struct ui *ui)
 {
-    char title[64];
+    char *title = ui->line2; /* the menu keeps the pointer */
     int n = 0;
     while (bd_repairs()[n])
         n++;
     if (ui->list.nmarked > 0)
-        snprintf(title, sizeof title, "Repair %d marked layers",
+        snprintf(title, sizeof ui->line2, "Repair %d marked layers",
                  ui->list.nmarked);
     else
-        snprintf(title, sizeof title,
+        snprintf(title, sizeof ui->line2,
                  "Repair all layers (adaround: this one)");
     ui_menu_open(ui, &(struct ui_choice){.title = title, .n = n,
                                          .item = item, .right = right,

@@ -522,7 +522,7 @@ static bd_status apply(struct bd_repair_out *out,
 const struct bd_repair bd_repair_adaround = {
     .name = "adaround",
     .title = "adaptive rounding",
-    .does = "rounds weights for the layer's output (seconds per layer)",
+    .does = "rounds for the layer's output",
     .paper = "Nagel et al. 2020, arXiv:2004.10568",
     .traits = BD_REPAIR_DATA | BD_REPAIR_LONG,
     .apply = apply,

@@ -311,7 +311,7 @@ static bd_status apply(struct bd_repair_out *out,
 const struct bd_repair bd_repair_bias = {
     .name = "bias-correction",
     .title = "bias correction",
-    .does = "moves each channel's mean output back where float has it",
+    .does = "puts channel means back",
     .paper = "Nagel et al. 2019, arXiv:1906.04721, section 4.2",
     .traits = BD_REPAIR_DATA,
     .apply = apply,

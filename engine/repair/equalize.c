@@ -308,7 +308,7 @@ static bd_status apply(struct bd_repair_out *out,
 const struct bd_repair bd_repair_equalize = {
     .name = "equalize",
     .title = "cross-layer equalization",
-    .does = "evens out channel ranges of neighbours (BatchNorms folded)",
+    .does = "evens out channel ranges of neighbours",
     .paper = "Nagel et al. 2019, arXiv:1906.04721, section 4.1",
     .apply = apply,
 };

@@ -122,7 +122,7 @@ static bd_status apply(struct bd_repair_out *out,
 const struct bd_repair bd_repair_fold = {
     .name = "bn-fold",
     .title = "BatchNorm folding",
-    .does = "weights take the scale of the BatchNorm behind them",
+    .does = "weights take the BatchNorm's scale",
     .paper = "Jacob et al. 2018, arXiv:1712.05877, section 3.2",
     .apply = apply,
 };
