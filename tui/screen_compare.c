@@ -15,18 +15,18 @@
 #include "ui.h"
 
 enum { C_NAME, C_A, C_B, C_AKB, C_BKB, C_AIN, C_BIN, C_ADB, C_BDB, C_DELTA,
-       C_COLUMNS, HEAD_H = 4, NAME_W = 18 };
+       C_COLUMNS, HEAD_H = 4, NAME_W = 18, NAME_MAX = 22, CHOICE_MAX = 20 };
 
 static const struct wg_column columns[C_COLUMNS] = {
     [C_NAME] = {"layer", 12, 30, 0, false, true},
-    [C_A] = {"A", 9, 24, 0, false, false},
-    [C_B] = {"B", 9, 24, 0, false, false},
-    [C_AKB] = {"A KB", 6, 7, 3, true, false},
-    [C_BKB] = {"B KB", 6, 7, 3, true, false},
+    [C_A] = {"A", 10, 26, 0, false, false},
+    [C_B] = {"B", 10, 26, 0, false, false},
+    [C_AKB] = {"A KB", 6, 7, 2, true, false},
+    [C_BKB] = {"B KB", 6, 7, 2, true, false},
     [C_AIN] = {"A input", 7, 8, 1, true, false},
     [C_BIN] = {"B input", 7, 8, 1, true, false},
-    [C_ADB] = {"A PSNR", 6, 7, 2, true, false},
-    [C_BDB] = {"B PSNR", 6, 7, 2, true, false},
+    [C_ADB] = {"A PSNR", 6, 7, 3, true, false},
+    [C_BDB] = {"B PSNR", 6, 7, 3, true, false},
     [C_DELTA] = {"B - A", 6, 7, 0, true, false},
 };
 
@@ -40,6 +40,7 @@ struct compare {
 };
 
 struct view { /* one drawing */
+    struct wg_column col[C_COLUMNS]; /* those of this drawing */
     struct ui *ui;
     const struct bd_compare *r;
     const struct compare *st;
@@ -143,23 +144,39 @@ static char *nth_colon(char *s, int n)
     return NULL;
 }
 
-/* What the two sides have in common at the end says nothing here:
- * "apot:4:tensor:mse" against "apot:3:tensor:mse" becomes apot:4, apot:3. */
+/* Cuts what both texts have in common behind their n-th colon. */
+static void cut_common(char *a, char *b, int n)
+{
+    char *ta = nth_colon(a, n), *tb = nth_colon(b, n);
+    if (ta && tb && strcmp(ta, tb) != 0)
+        return;
+    if (ta)
+        *ta = 0;
+    if (tb)
+        *tb = 0;
+}
+
+/* The grain, between the second and the third colon. */
+static void drop_grain(char *s)
+{
+    char *from = nth_colon(s, 2), *to = nth_colon(s, 3);
+    if (from && to)
+        memmove(from, to, strlen(to) + 1);
+}
+
+/* What the two sides have in common says nothing here: apot:4:tensor:mse
+ * against apot:3:tensor:mse becomes apot:4, apot:3. */
 static void choice(char *out, size_t cap, const struct bd_tensorcfg *mine,
                    const struct bd_tensorcfg *other)
 {
     char a[96], b[96];
     bd_tensorcfg_text(a, sizeof a, mine);
     bd_tensorcfg_text(b, sizeof b, other);
-    for (int n = 3; n >= 2; n--) {
-        char *ta = nth_colon(a, n), *tb = nth_colon(b, n);
-        if (ta && tb && strcmp(ta, tb) != 0)
-            break;
-        if (ta)
-            *ta = 0;
-        if (tb)
-            *tb = 0;
-    }
+    cut_common(a, b, 3);
+    if (!nth_colon(a, 3))
+        cut_common(a, b, 2);
+    else if (mine->grain == other->grain && mine->group == other->group)
+        drop_grain(a);
     snprintf(out, cap, "%s", a);
 }
 
@@ -244,6 +261,8 @@ static void draw_side(struct view *v, struct wg_rect r, int side)
     snprintf(loss, sizeof loss, "  loss %.4f", s->acc.loss);
     snprintf(bops, sizeof bops, "  %.3g BOPs", s->cost.bops);
     bd_text_show(name, sizeof name, v->st->name[side], 0);
+    if (s->other_network) /* repairs lie between the two */
+        strncat(name, "*", sizeof name - strlen(name) - 1);
     wg_cut(cut, sizeof cut, name, NAME_W, true);
     int x = 1 + wg_text(&ui->canvas, r, 1, 0, WG_ACCENT, side ? "B " : "A ");
     wg_text(&ui->canvas, r, x, 0, WG_TITLE, cut);
@@ -271,14 +290,43 @@ static void draw_verdict(struct view *v, struct wg_rect r)
     else
         snprintf(words, sizeof words, "%s",
                  why ? "" : "answering the same images ...");
-    snprintf(n, sizeof n, "%zu of %zu layers differ%s", v->r->differing,
+    bool repaired = v->r->side[0].other_network || v->r->side[1].other_network;
+    snprintf(n, sizeof n, "%zu of %zu layers differ%s%s", v->r->differing,
              v->r->n, v->st->all ? "" : v->r->differing < v->r->n
                                             ? "  (. shows the others)"
-                                            : "");
+                                            : "",
+             repaired ? "   * on the network before repairs" : "");
     wg_text(&v->ui->canvas, r, 1, 0, v->r->paired_known ? WG_TEXT : WG_DIM,
             words);
     wg_text(&v->ui->canvas, (struct wg_rect){r.x, r.y + 1, r.w, 1}, 1, 0,
             WG_DIM, n);
+}
+
+/* Names as wide as the longest, choices as wide as the widest shown, inputs
+ * only where any is quantized: which leaves room for what differs. */
+static void lay_columns(struct view *v)
+{
+    const struct bd_model *m = bd_session_model(v->ui->s);
+    struct wg_column *col = v->col;
+    bool inputs = false;
+    memcpy(col, columns, sizeof columns);
+    for (size_t i = 0; i < v->r->n; i++) {
+        char name[96];
+        int w = wg_width(bd_text_show(name, sizeof name, m->layer[i].name,
+                                      60));
+        if (w > col[C_NAME].min && w <= NAME_MAX)
+            col[C_NAME].min = w;
+        for (int k = 0; k < 2; k++) {
+            struct wg_table_cell c = {0};
+            inputs = inputs || isfinite(v->r->layer[i].side[k].a_psnr_db);
+            choice_cell(&c, v, (int)i, k);
+            w = wg_width(c.text);
+            if (w > col[C_A + k].min && differs(&v->r->layer[i]))
+                col[C_A + k].min = w < CHOICE_MAX ? w : CHOICE_MAX;
+        }
+    }
+    if (!inputs)
+        col[C_AIN].min = col[C_BIN].min = -1;
 }
 
 static void draw(struct ui *ui, void *state, struct wg_rect body)
@@ -294,7 +342,8 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
                   side);
     draw_verdict(&v, (struct wg_rect){body.x, body.y + 2, body.w, 1});
     struct wg_rect r = {body.x, body.y + HEAD_H, body.w, body.h - HEAD_H};
-    struct wg_table t = {.col = columns, .ncol = C_COLUMNS, .nrow = v.rows,
+    lay_columns(&v);
+    struct wg_table t = {.col = v.col, .ncol = C_COLUMNS, .nrow = v.rows,
                          .top = st->top, .cursor = v.at, .sort_col = -1,
                          .cell = cell, .arg = &v};
     if (v.at >= 0)
@@ -388,6 +437,7 @@ static int giver(const struct compare *st)
 static void take(struct ui *ui, struct compare *st, int layer)
 {
     struct bd_bitcfg other, next;
+    struct view v;
     struct bd_err err = {0};
     char what[100];
     const char *from = st->name[giver(st)];
@@ -411,6 +461,8 @@ static void take(struct ui *ui, struct compare *st, int layer)
         snprintf(what, sizeof what, "%s as in %s", shown, from);
         ui_said(ui, bd_session_set_all(ui->s, &next, what, &err), &err);
         bd_bitcfg_done(&next);
+        if (look(&v, ui, st) && v.at >= 0) /* on to the next difference */
+            st->layer = row_layer(&v, v.at);
     } else {
         ui_warn(ui, "no memory left");
     }

@@ -291,7 +291,12 @@ static bd_status run_quantized(struct bd_acc_answer *out, struct bd_bench *b,
         out->eval = b->float_eval;
     } else {
         struct tally t = {.ctl = ctl, .digest = out->digest};
-        st = run_all(b, &t, r.q, b->logits, err);
+        if (b->logits_of != out->digest) { /* asked again: nothing to run */
+            b->logits_of = 0;
+            st = run_all(b, &t, r.q, b->logits, err);
+        }
+        if (st == BD_OK)
+            b->logits_of = out->digest;
         if (st == BD_OK)
             bd_eval_logits(&out->eval, b->logits, b->float_logits, b->label,
                            b->o.images, b->outputs);

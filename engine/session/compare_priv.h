@@ -8,7 +8,16 @@ enum { BD_KEPT_NAME = 48, BD_KEPT_MOST = 200 };
 struct bd_kept { /* one that a person kept */
     char name[BD_KEPT_NAME];
     struct bd_bitcfg cfg; /* owned */
+    struct bd_stage *stage; /* the network it was kept with; borrowed */
 };
+
+/* What a name means now. */
+struct bd_named {
+    struct bd_bitcfg cfg; /* owned by whoever asked */
+    struct bd_stage *stage;
+};
+bd_status bd_named_find(struct bd_named *out, struct bd_session *s,
+                        const char *name, struct bd_err *err);
 
 /* Results by the digest of what was measured, so that a name may come to
  * mean something else (an edit of "here") without anything being marked. */
@@ -36,6 +45,7 @@ struct bd_compare_state {
     uint64_t *asked[2];  /* [nlayers] digests */
     uint64_t asked_acc[2];
     struct bd_acc_live partial[2];
+    struct bd_stage *stage[2]; /* the networks of both sides */
     struct bd_compare out; /* what bd_session_compare last gave away */
 };
 

@@ -84,41 +84,55 @@ static bd_status uniform(struct bd_bitcfg *out, const struct bd_session *s,
     return st;
 }
 
-static bd_status cfg_at(struct bd_bitcfg *out, struct bd_session *s, size_t i,
-                        struct bd_err *err)
+/* Repairs change the network: what was before them stays comparable. */
+static bd_status named_at(struct bd_named *out, struct bd_session *s,
+                          size_t i, struct bd_err *err)
 {
     struct bd_compare_state *c = bd_compare_state(s);
     bd_status st;
+    out->stage = i == OPENED || i == FLOAT ? &s->base
+                 : i >= FIXED              ? c->kept[i - FIXED].stage
+                                           : s->at;
     if (i == HERE)
-        st = bd_bitcfg_copy(out, &s->cfg);
+        st = bd_bitcfg_copy(&out->cfg, &s->cfg);
     else if (i == OPENED)
-        st = bd_history_beginning(out, &s->cfg, &s->history);
+        st = bd_history_beginning(&out->cfg, &s->cfg, &s->history);
     else if (i == FLOAT)
-        st = bd_bitcfg_init(out, s->m->nlayers);
+        st = bd_bitcfg_init(&out->cfg, s->m->nlayers);
     else if (i < FIXED)
-        return uniform(out, s, uniform_bits[i - UNIFORM], err);
+        return uniform(&out->cfg, s, uniform_bits[i - UNIFORM], err);
     else
-        st = bd_bitcfg_copy(out, &c->kept[i - FIXED].cfg);
+        st = bd_bitcfg_copy(&out->cfg, &c->kept[i - FIXED].cfg);
     return st == BD_OK ? st : bd_fail(err, st, "out of memory");
+}
+
+bd_status bd_named_find(struct bd_named *out, struct bd_session *s,
+                        const char *name, struct bd_err *err)
+{
+    int at = bd_session_kept_find(s, name, err);
+    return at < 0 ? BD_EINVALID : named_at(out, s, (size_t)at, err);
 }
 
 bd_status bd_session_kept_cfg(struct bd_bitcfg *out, struct bd_session *s,
                               const char *name, struct bd_err *err)
 {
-    int at = bd_session_kept_find(s, name, err);
-    return at < 0 ? BD_EINVALID : cfg_at(out, s, (size_t)at, err);
+    struct bd_named n;
+    bd_status st = bd_named_find(&n, s, name, err);
+    if (st == BD_OK)
+        *out = n.cfg;
+    return st;
 }
 
 bool bd_session_kept_at(struct bd_kept_view *out, struct bd_session *s,
                         size_t i)
 {
     struct bd_compare_state *c = bd_compare_state(s);
-    struct bd_bitcfg cfg;
+    struct bd_named n;
     struct bd_cost cost;
-    if (!c || i >= FIXED + c->nkept || cfg_at(&cfg, s, i, NULL) != BD_OK)
+    if (!c || i >= FIXED + c->nkept || named_at(&n, s, i, NULL) != BD_OK)
         return false;
-    bd_cost_of(&cost, s->m, s->plan, &cfg);
-    bd_bitcfg_done(&cfg);
+    bd_cost_of(&cost, n.stage->m, s->plan, &n.cfg);
+    bd_bitcfg_done(&n.cfg);
     *out = (struct bd_kept_view){.name = name_at(c, i), .own = i >= FIXED,
                                  .avg_bits = cost.avg_bits_w,
                                  .size_bits = cost.size_bits};
@@ -187,6 +201,7 @@ bd_status bd_session_keep(size_t *index, struct bd_session *s,
     else
         c->nkept++;
     c->kept[k].cfg = copy;
+    c->kept[k].stage = s->at;
     snprintf(c->kept[k].name, BD_KEPT_NAME, "%s", name ? name : given);
     bd_persist_edited(s);
     if (index)

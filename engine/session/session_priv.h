@@ -18,6 +18,7 @@
  *   tools.c    the table of tools: sweep, search, ..., each with its own
  *              state and jobs, so that nothing above has to know them
  *   lab.c      channel allocation at a split; feature.c: the same as a tool
+ *   planes.c   bit planes: thresholds; planes_count.c: counting codes
  *   log.c      the log
  *
  * Who owns what: the session (interface's thread) owns the configuration,
@@ -317,6 +318,7 @@ extern const struct bd_tool bd_feature_tool;
 extern const struct bd_tool bd_sweep_tool;  /* sweep.c */
 extern const struct bd_tool bd_search_tool, bd_trade_tool;
 extern const struct bd_tool bd_repair_tool;
+extern const struct bd_tool bd_planes_tool; /* planes.c */
 const struct bd_tool *bd_tool_at(enum bd_tool_id id); /* NULL: no such row */
 struct bd_session;
 void *bd_tool_state(struct bd_session *s, enum bd_tool_id id); /* NULL: no
@@ -429,6 +431,7 @@ void bd_live_network(struct bd_session *s);
 void bd_live_leave(struct bd_session *s);
 /* live.c: after a step went in or out; at the start; cheap queries. */
 void bd_live_start(struct bd_session *s);
+void bd_live_accuracy(struct bd_session *s); /* asks for it, if unknown */
 void bd_live_follow(struct bd_session *s, const struct bd_step *step);
 void bd_live_done(struct bd_session *s);
 /* Keeps an exact accuracy for when its configuration comes back. */
