@@ -539,6 +539,8 @@ const struct ui_command ui_commands[] = {
      "widths under a budget: dp avg-bits=4.5", ui_search_command},
     {"repair", "repair [NAME [LAYERS]]",
      "equalize, bias-correction, adaround, ...", ui_repair_command},
+    {"feature", "feature [LAYER [BITS [RUNS]]]",
+     "bits per channel at a split", ui_feature_command},
     {"save-screen", "save-screen FILE", "this screen as text",
      run_save_screen},
     {"set", "set theme NAME", "theme, mouse, nomouse; save keeps them",

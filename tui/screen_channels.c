@@ -252,6 +252,8 @@ void ui_channels_pane(struct ui *ui, struct wg_rect r)
 static void draw(struct ui *ui, void *state, struct wg_rect body)
 {
     struct channels *st = state;
+    if (ui_feature_draw(ui, body))
+        return;
     if (ui->list.at < 0) {
         wg_text(&ui->canvas, body, 3, 1, WG_DIM, "no layer is shown");
         return;
@@ -360,6 +362,8 @@ static bool move(struct ui *ui, struct channels *st, enum ui_action a,
 static bool action(struct ui *ui, void *state, enum ui_action a, int count)
 {
     struct channels *st = state;
+    if (ui_feature_action(ui, a, count))
+        return true;
     if (ui->list.at < 0)
         return false;
     keep_inside(ui, st);
@@ -385,8 +389,8 @@ static void mouse(struct ui *ui, void *state, struct wg_rect body,
 static const struct ui_key_label keys[] = {
     {UI_HELP, "help"},     {UI_BACK, "back"},       {UI_BITS_UP, "more"},
     {UI_BITS_DOWN, "less"}, {UI_BITS, "bits"},      {UI_METHOD, "method"},
-    {UI_GRAIN, "grain"},   {UI_UNDO, "undo"},       {UI_COMMAND, "command"},
-    {UI_NONE, NULL},
+    {UI_GRAIN, "grain"},   {UI_FEATURE, "feature"}, {UI_UNDO, "undo"},
+    {UI_COMMAND, "command"}, {UI_NONE, NULL},
 };
 
 const struct ui_screen ui_screen_channels = {

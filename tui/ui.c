@@ -441,6 +441,7 @@ void ui_do(struct ui *ui, enum ui_action a, int count)
     int was = ui->list.cur;
     ui->dirty = true;
     if (!(s->action && s->action(ui, ui->state[ui->screen], a, count)) &&
+        !ui_feature_action(ui, a, count) &&
         !list_action(ui, a, count) && !ask_action(ui, a) &&
         !open_action(ui, a) && !ui_edit(ui, a, count))
         program_action(ui, a);

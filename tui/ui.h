@@ -65,6 +65,13 @@ struct ui_count {
     int64_t at_ns;
 };
 
+struct ui_feature { /* what was last asked of the feature's channels */
+    bool on;           /* screen Channels shows them */
+    int cur, kind;     /* channel at the cursor; quantizer */
+    int64_t runs;      /* of the refinement, 0 = usual */
+    double avg;        /* bits, 0 = usual */
+};
+
 struct ui {
     struct bd_session *s;  /* borrowed */
     struct wg_term *term;  /* borrowed; NULL without a terminal */
@@ -96,6 +103,7 @@ struct ui {
     int nsettings;
 
     struct ui_note note;
+    struct ui_feature feature;
     char find[128];              /* last `/` */
     char path[1024];             /* of the next export */
     char picture[1024];          /* of the last :plot */
@@ -185,6 +193,12 @@ bool ui_search_command(struct ui *ui, const char *args);
 /* ------------------------------------------------------------- repair.c */
 void ui_open_repairs(struct ui *ui);
 bool ui_repair_command(struct ui *ui, const char *args);
+
+/* ---------------------------------------------------- channels_feature.c */
+bool ui_feature_draw(struct ui *ui, struct wg_rect body); /* false: off */
+/* Also from other screens, where only the key that splits is known. */
+bool ui_feature_action(struct ui *ui, enum ui_action a, int count);
+bool ui_feature_command(struct ui *ui, const char *args);
 
 /* --------------------------------------------------------------- edit.c */
 /* Marked layers if any, else the cursor's.  Borrowed until the next mark. */
