@@ -16,8 +16,8 @@ static const struct cli_option own[] = {
     {CLI_TEXT, "--methods", 'm', "A,B", "methods (default uniform,apot)",
      AT(methods), 0, 0},
     {CLI_TEXT, "--bits", 'b', "2-8", "widths (default 2-8)", AT(bits), 0, 0},
-    {CLI_TEXT, "--grain", 'g', "GRAIN", "tensor (default), channel, group128",
-     AT(grain), 0, 0},
+    {CLI_TEXT, "--grain", 'g', "GRAIN", "tensor, channel, group128 (default: "
+     "tensor, or the method's own groups)", AT(grain), 0, 0},
     {CLI_TEXT, "--clip", 0, "RULE", "max, mse (default), percentile99.9, "
      "learned, ...", AT(clip), 0, 0},
     {.type = CLI_END},
@@ -32,6 +32,7 @@ static const struct cli_option *const options[] = {
 
 struct plan { /* what is asked of every layer */
     struct bd_tensorcfg base;
+    bool grain_said; /* else methods bring the grain they were made for */
     int method[METHODS_MAX], nmethods;
     struct cli_widths widths;
 };
@@ -105,6 +106,7 @@ static bd_status parse_plan(struct plan *p, const struct cli_args *a,
     *p = (struct plan){0};
     snprintf(text, sizeof text, "uniform:8:%s:%s",
              a->grain ? a->grain : "tensor", a->clip ? a->clip : "mse");
+    p->grain_said = a->grain != NULL;
     st = bd_tensorcfg_parse(&p->base, text, err);
     if (st == BD_OK &&
         !bd_cli_widths(&p->widths, a->bits ? a->bits : "2-8", err))
@@ -137,6 +139,19 @@ static size_t count_points(const struct plan *p)
 
 /* ------------------------------------------------------------- computing */
 
+/* One point to measure.  Blocks have only one grain, whatever was said. */
+static struct bd_tensorcfg choice_of(const struct plan *p, int method, int bits)
+{
+    struct bd_tensorcfg c = p->base;
+
+    if (p->grain_said && !(bd_quantizer_at(method)->traits & BD_Q_BLOCKS))
+        c.quant = (uint8_t)method;
+    else
+        bd_tensorcfg_pick(&c, method);
+    c.bits = (int8_t)bits;
+    return c;
+}
+
 /* The session shares one index per layer among all points of it. */
 static bool analyze_layer(struct analysis *an, int layer)
 {
@@ -151,9 +166,7 @@ static bool analyze_layer(struct analysis *an, int layer)
                 return false;
             if (!legal(p->method[m], p->widths.bits[b]))
                 continue;
-            pt->cfg = p->base;
-            pt->cfg.quant = (uint8_t)p->method[m];
-            pt->cfg.bits = (int8_t)p->widths.bits[b];
+            pt->cfg = choice_of(p, p->method[m], p->widths.bits[b]);
             if (bd_session_now_layer(&pt->e, an->s, layer, &pt->cfg, &why) !=
                 BD_OK) {
                 pt->failed = true;
@@ -206,19 +219,24 @@ static bd_status compute(struct analysis *an, const struct plan *p,
 
 /* ---------------------------------------------------------------- saying */
 
+static char *grain_of(char *out, size_t cap, const struct bd_tensorcfg *c)
+{
+    if (c->grain == BD_GRAIN_GROUP)
+        snprintf(out, cap, "group%d", c->group);
+    else
+        snprintf(out, cap, "%s", bd_grain_names[c->grain]);
+    return out;
+}
+
 static void json_point(struct bd_json *j, const struct point *p)
 {
     const struct bd_error_stats *e = &p->e;
     char grain[32];
 
-    if (p->cfg.grain == BD_GRAIN_GROUP)
-        snprintf(grain, sizeof grain, "group%d", p->cfg.group);
-    else
-        snprintf(grain, sizeof grain, "%s", bd_grain_names[p->cfg.grain]);
     bd_json_obj(j, NULL);
     bd_json_str(j, "method", bd_quantizer_at(p->cfg.quant)->name);
     bd_json_int(j, "bits", p->cfg.bits);
-    bd_json_str(j, "grain", grain);
+    bd_json_str(j, "grain", grain_of(grain, sizeof grain, &p->cfg));
     bd_json_str(j, "clip", bd_clip_names[p->cfg.clip]);
     bd_json_f64(j, "clip_value", e->clip);
     bd_json_f64(j, "mse", e->mse);
@@ -265,20 +283,21 @@ static void text_block(struct bd_str *s, const struct analysis *an, size_t from,
     const struct bd_model *m = bd_session_model(an->s);
     const struct point *first = &an->at[from];
     const char *head[24] = {"<layer", "<shape"};
-    char widths[22][16], shape[128], what[96];
+    const struct bd_quantizer *q = bd_quantizer_at(first->cfg.quant);
+    bool clip = !(q->traits & BD_Q_NO_CLIP);
+    char widths[22][16], shape[128], grain[32];
     struct cli_table t;
 
     to = to - from > 20 ? from + 20 : to;
     for (size_t i = from; i < to; i++) {
-        snprintf(widths[i - from], sizeof widths[0], "%d bits",
-                 an->at[i].cfg.bits);
+        snprintf(widths[i - from], sizeof widths[0], "%d bit%s",
+                 an->at[i].cfg.bits, an->at[i].cfg.bits == 1 ? "" : "s");
         head[2 + i - from] = widths[i - from];
     }
-    bd_tensorcfg_text(what, sizeof what, &first->cfg);
-    bd_str_printf(s, "PSNR in dB of the weights, %s per %s, clip %s\n",
-                  bd_quantizer_at(first->cfg.quant)->title,
-                  bd_grain_names[first->cfg.grain],
-                  bd_clip_names[first->cfg.clip]);
+    bd_str_printf(s, "PSNR in dB of the weights, %s per %s%s%s\n", q->title,
+                  grain_of(grain, sizeof grain, &first->cfg),
+                  clip ? ", clip " : "",
+                  clip ? bd_clip_names[first->cfg.clip] : "");
     bd_cli_table_head(&t, head);
     for (size_t k = 0; k < an->layers; k++) {
         const struct bd_layer *l = &m->layer[k];

@@ -2,6 +2,7 @@
  * side without any network. */
 #include "cli/cli_priv.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -17,6 +18,43 @@ static const struct cli_option own[] = {
 };
 /* clang-format on */
 static const struct cli_option *const options[] = {own, bd_cli_common, NULL};
+
+enum { SAMPLE = 4096 };
+
+/* Evenly spaced quantiles of a normal distribution, by bisection. */
+static void normal_values(float *x)
+{
+    for (int i = 0; i < SAMPLE; i++) {
+        double q = (i + 0.5) / SAMPLE, lo = -8, hi = 8;
+
+        for (int k = 0; k < 50; k++) {
+            double mid = (lo + hi) / 2;
+
+            if (erfc(-mid / sqrt(2)) / 2 < q)
+                lo = mid;
+            else
+                hi = mid;
+        }
+        x[i] = (float)lo;
+    }
+}
+
+/* Levels that are learned are shown as learned from normal weights, which
+ * trained ones resemble; the largest becomes 1. */
+static bd_status learn(struct bd_qparam *p, struct cli *c)
+{
+    float x[SAMPLE];
+    bd_status st;
+
+    normal_values(x);
+    st = p->q->fit(p, x, SAMPLE, &c->err);
+    for (size_t i = 0; st == BD_OK && i < p->nbook; i++)
+        p->book[i] /= p->clip;
+    if (st == BD_OK)
+        bd_cli_note("'%s' learns its levels: these are for normally "
+                    "distributed weights", p->q->name);
+    return st;
+}
 
 /* The quantizer of METHOD:BITS for clip 1.  Methods that take their scale from
  * the data are shown the two ends of the range; those that subtract a mean
@@ -45,6 +83,8 @@ static bd_status fit(struct bd_qparam *p, double *book, struct cli *c)
         .sigma = 1.0,
         .book = book,
     };
+    if (p->q->learn)
+        return learn(p, c);
     return p->q->fit(p, ends, p->q->traits & BD_Q_NORMALISES ? 0 : 2, &c->err);
 }
 

@@ -133,14 +133,8 @@ static void renew_wish(struct bd_wish *w, const struct bd_tensorcfg *now)
 static bd_status turn_method(struct bd_tensorcfg *t, const struct turn *how,
                              struct bd_err *err)
 {
-    const struct bd_quantizer *q = NULL;
-    int rows = 0;
-    while (bd_quantizers()[rows])
-        rows++;
-    if (how->value < 0 || how->value >= rows)
-        return bd_fail(err, BD_EINVALID, "no method %d of %d", how->value,
-                       rows);
-    q = bd_quantizer_at(how->value);
+    if (!bd_quantizer_at(how->value))
+        return bd_fail(err, BD_EINVALID, "no method number %d", how->value);
     renew_wish(how->wish, t);
     take_up(t, how->wish, how->value);
     if (t->grain != BD_GRAIN_CHANNEL || t->bits != 32)
@@ -335,25 +329,33 @@ bd_status bd_session_step_bits(struct bd_session *s, struct bd_sel sel,
     return run(s, sel, &how, step > 0 ? "more bits" : "fewer bits", err);
 }
 
-/* Says which layers got another width than they had. */
+/* Says which layers cannot have the width asked for, right after the wishes
+ * were renewed. */
 static void say_moved(struct bd_session *s, int row, struct bd_sel sel,
                       enum bd_part part)
 {
     const struct bd_quantizer *q = bd_quantizer_at(row);
+    char range[32], grain[48] = "";
     size_t moved = 0;
     int now = 0;
     for (size_t i = 0; i < sel.n; i++) {
-        const struct bd_layercfg *l = &s->cfg.layer[sel.layer[i]];
-        int bits = part == BD_PART_W ? l->w.bits : l->a.bits;
-        if (bits != 32 && (bits < q->min_bits || bits > q->max_bits)) {
+        int bits = s->wish[sel.layer[i]][part == BD_PART_W ? 0 : 1].bits;
+        if (in_range(q, bits) != bits) {
             moved++;
-            now = bits < q->min_bits ? q->min_bits : q->max_bits;
+            now = in_range(q, bits);
         }
     }
-    if (moved > 0)
-        bd_session_say(s, "'%s' takes %d to %d bits: %zu layer%s moved to %d",
-                       q->name, q->min_bits, q->max_bits, moved,
-                       moved == 1 ? "" : "s", now);
+    if (moved == 0)
+        return;
+    if (q->min_bits == q->max_bits)
+        snprintf(range, sizeof range, "only %d", q->max_bits);
+    else
+        snprintf(range, sizeof range, "%d to %d", q->min_bits, q->max_bits);
+    if (q->traits & BD_Q_BLOCKS)
+        snprintf(grain, sizeof grain, " in groups of %d", q->group);
+    bd_session_say(s, "'%s' takes %s bit%s%s: %zu layer%s moved to %d",
+                   q->name, range, q->max_bits == 1 ? "" : "s", grain, moved,
+                   moved == 1 ? "" : "s", now);
 }
 
 bd_status bd_session_set_method(struct bd_session *s, struct bd_sel sel,

@@ -292,9 +292,10 @@ static bd_status open_machinery(struct bd_session *s, int threads,
     if (st != BD_OK)
         return st;
     s->live = bd_calloc(s->m->nlayers, sizeof *s->live);
+    s->wish = bd_calloc(s->m->nlayers, sizeof *s->wish);
     s->grid = bd_calloc(1, sizeof *s->grid);
     s->acc_cache = bd_calloc(BD_ACC_CACHE, sizeof *s->acc_cache);
-    return s->live && s->grid && s->acc_cache
+    return s->live && s->wish && s->grid && s->acc_cache
                ? BD_OK
                : bd_fail(err, BD_ENOMEM, "out of memory");
 }
@@ -353,6 +354,7 @@ void bd_session_close(struct bd_session *s)
     bd_data_free(s->calib);
     bd_history_done(&s->history);
     bd_bitcfg_done(&s->cfg);
+    bd_free(s->wish);
     for (size_t i = 0; i < s->nlog; i++)
         bd_free(s->log[i]);
     bd_free(s->log);
