@@ -465,7 +465,7 @@ static bd_status answer(struct bd_search_result *out,
         if (c)
             bd_layercfg_set(&res.cfg.layer[i], true, &c->t);
     }
-    res.budget = a->o->budget <= BD_BUDGET_BOPS
+    res.budget = a->o->budget <= BD_BUDGET_BOPS && !(a->o->target > 0)
                      ? (sp->p.budget + sp->offset) / sp->unit
                      : a->o->target;
     bd_search_label(&res, a);

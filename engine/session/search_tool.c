@@ -30,6 +30,7 @@ struct tool {
     struct bd_cands *cands;  /* newest, or NULL */
     uint64_t cands_for;      /* digest of what they were gathered for */
     uint64_t cands_asked;    /* ... of the job under way, 0 = none */
+    uint64_t cands_version;  /* version when last looked at */
     bool gathering;
 
     uint64_t solved;         /* version of `best` or `why` */
@@ -56,7 +57,7 @@ static struct bd_search_ask ask_of(const struct bd_session *s,
 static bd_status fill_ask(struct bd_cands_ask *a, struct bd_session *s,
                           const struct bd_search_opts *o)
 {
-    const struct bd_sens_table *sens = o->sens;
+    const struct bd_sens_table *sens = o->sens ? o->sens : bd_session_sens(s);
     *a = (struct bd_cands_ask){.m = s->m, .fits = s->fits, .pool = s->pool,
                                .nbits = o->nbits};
     for (int k = 0; k < o->nbits && k < 16; k++)
@@ -109,12 +110,20 @@ static void free_cands(void *p)
     bd_cands_unref(p);
 }
 
-/* Starts gathering unless that is done or under way. */
+/* Starts gathering unless that is done or under way.  A sweep that is on
+ * brings news every moment: what it says counts when it has ended.  The job
+ * takes moments and goes to the lane of accuracies, since a sweep may hold
+ * the long one for minutes. */
 static void want_cands(struct bd_session *s, struct tool *t)
 {
-    struct bd_cands_ask *a = bd_calloc(1, sizeof *a);
+    struct bd_cands_ask *a;
+    if (t->cands && !t->cands->partial && bd_session_sweeping(s) &&
+        t->cands_version == t->version)
+        return;
+    a = bd_calloc(1, sizeof *a);
     if (!a)
         return;
+    t->cands_version = t->version;
     if (fill_ask(a, s, &t->o) != BD_OK) {
         free_ask(a);
         return;
@@ -130,7 +139,7 @@ static void want_cands(struct bd_session *s, struct tool *t)
     t->cands_asked = d;
     t->gathering = true;
     if (bd_live_submit(s, &(struct bd_job){
-            .key = key, .lane = BD_LANE_LONG, .title = "search: choices",
+            .key = key, .lane = BD_LANE_EVAL, .title = "search: choices",
             .arg = a, .run = cands_run, .free_arg = free_ask,
             .free_result = free_cands}) != BD_OK)
         t->gathering = false;
