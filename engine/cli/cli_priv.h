@@ -76,6 +76,10 @@ struct cli_args {
     bool tie_outputs;
     const char *metric, *mode; /* sweep */
     bool no_early_stop, no_cache;
+    double psnr_min, psnr_loss, avg_rate; /* bottleneck; < 0: not given */
+    const char *solver, *range;
+    int64_t planes, k_min;
+    bool nominal, dither;
     double rtol, atol, lr, momentum, decay, require;
     int64_t epochs;
     bool is_signed, is_unsigned, ascii, linear, nomouse, log_counts;
@@ -107,7 +111,7 @@ extern const struct cli_verb bd_verb_open, bd_verb_info, bd_verb_run,
     bd_verb_train, bd_verb_completion, bd_verb_search, bd_verb_sweep,
     bd_verb_compare, bd_verb_channels;
 
-extern const struct cli_verb bd_verb_repair;
+extern const struct cli_verb bd_verb_repair, bd_verb_bottleneck;
 /* Repairs of a list one after the other; a line each in `did`. */
 bd_status bd_cli_repair(struct bd_str *did, struct cli *c,
                         struct bd_session *s, const char *list);

@@ -106,7 +106,7 @@ static void eval_job(struct bd_session *s, enum bd_live_kind kind,
         .free_result = bd_free});
 }
 
-static void ask_acc(struct bd_session *s)
+void bd_live_accuracy(struct bd_session *s)
 {
     if (!s->bench)
         return;
@@ -143,7 +143,7 @@ void bd_live_start(struct bd_session *s)
         return;
     eval_job(s, BD_LIVE_CALIB, "calibration", calib_run);
     eval_job(s, BD_LIVE_FLOAT, "float accuracy", float_run);
-    ask_acc(s);
+    bd_live_accuracy(s);
 }
 
 void bd_live_follow(struct bd_session *s, const struct bd_step *step)
@@ -168,7 +168,7 @@ void bd_live_follow(struct bd_session *s, const struct bd_step *step)
     else if (step->n == 1) /* what was just turned comes before the rest */
         bd_lanes_raise(s->lanes, bd_live_key(BD_LIVE_W, step->change->layer));
     if (any)
-        ask_acc(s);
+        bd_live_accuracy(s);
     bd_tools_edited(s);
 }
 
@@ -214,7 +214,7 @@ void bd_live_network(struct bd_session *s)
         eval_job(s, BD_LIVE_CALIB, "calibration", calib_run);
     if (s->bench && !bd_bench_float_eval(s->bench))
         eval_job(s, BD_LIVE_FLOAT, "float accuracy", float_run);
-    ask_acc(s);
+    bd_live_accuracy(s);
     bd_tools_edited(s);
 }
 

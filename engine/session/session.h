@@ -241,6 +241,22 @@ struct bd_sens_view {
 void bd_session_sens_of(struct bd_sens_view *out, const struct bd_session *s,
                         int layer);
 bool bd_session_sweeping(const struct bd_session *s);
+void bd_session_sweep_stop(struct bd_session *s); /* keeps what is there */
+/* "kl 2-8 w,a images=256" as options; methods= comes last and is borrowed. */
+bd_status bd_sweep_words(struct bd_sweep_opts *o, const char *text,
+                         struct bd_err *err);
+/* Why a layer hurts, in words; layer -1 = the one that hurts most.  Asked
+ * for on the fast lane, the answer follows (NULL until then; borrowed until
+ * the next collect). */
+enum { BD_WHY_LINES = 16 };
+struct bd_why {
+    int layer, n; /* -1: none is guilty */
+    bool heading[BD_WHY_LINES];
+    char line[BD_WHY_LINES][120];
+};
+bd_status bd_session_ask_why(struct bd_session *s, int layer,
+                             struct bd_err *err);
+const struct bd_why *bd_session_why(const struct bd_session *s);
 
 /* Sensitivities as files: our own (what the verb prints), the measurements of
  * ExLlamaV3 ({dkld, dbits} per layer and alternative), MLX's pairs of layer

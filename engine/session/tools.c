@@ -8,6 +8,7 @@ static const struct bd_tool *const tools[BD_TOOLS] = {
     [BD_TOOL_COMPARE] = &bd_compare_tool,
     [BD_TOOL_FEATURE] = &bd_feature_tool,
     [BD_TOOL_REPAIR] = &bd_repair_tool,
+    [BD_TOOL_PLANES] = &bd_planes_tool,
 };
 
 const struct bd_tool *bd_tool_at(enum bd_tool_id id)
