@@ -28,7 +28,7 @@ static double wanted(const struct ui *ui)
     return ui->feature.avg > 0 ? ui->feature.avg : 4;
 }
 
-/* ------------------------------------------------------------- asking for it */
+/* ----------------------------------------------------------- asking for it */
 static bool start(struct ui *ui, const char *split)
 {
     struct bd_err err = {0};

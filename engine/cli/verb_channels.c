@@ -13,8 +13,8 @@
 
 /* clang-format off */
 static const struct cli_option own[] = {
-    {CLI_TEXT, "--split", 's', "LAYER", "where to cut: LAYER's input, LAYER.out, "
-     "or a value", AT(split), 0, 0},
+    {CLI_TEXT, "--split", 's', "LAYER", "where to cut: LAYER's input, "
+     "LAYER.out, or a value", AT(split), 0, 0},
     {CLI_TEXT, "--quantizer", 'q', "NAME", "uniform (default), dorefa, log",
      AT(quantizer), 0, 0},
     {CLI_TEXT, "--avg-bits", 'b', "B", "bits per value on average (default 4); "

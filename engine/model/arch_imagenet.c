@@ -177,7 +177,8 @@ void bd_arch_resnet_deep(struct bd_arch_ctx *c, const struct bd_arch *a)
     struct unit u = {.in = 64, .bottleneck = a->variant >= 50};
     int64_t dim[3];
     int x = picture(c, dim, "conv1");
-    x = bd_arch_conv(c, x, "conv1", &(struct bd_arch_conv){dim[0], 64, 7, 2, 1});
+    struct bd_arch_conv stem = {dim[0], 64, 7, 2, 1};
+    x = bd_arch_conv(c, x, "conv1", &stem);
     x = bd_arch_norm(c, x, "bn1", 64);
     x = bd_arch_relu(c, x, "relu");
     x = bd_arch_max_pool(c, x, "maxpool", &(struct bd_arch_pool){3, 2, 1});
