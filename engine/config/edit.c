@@ -107,8 +107,13 @@ static bool number_fits(const struct bd_tensorcfg *t)
 bd_status bd_config_allows(const struct bd_model *m, int layer, bool weights,
                            const struct bd_tensorcfg *t, struct bd_err *err)
 {
+    /* The wrong method first: its groups are not what is wrong. */
+    bd_status st = t->bits != 32
+                       ? bd_quantizer_check(t->quant, t->bits, weights, err)
+                       : BD_OK;
     /* What a document could not carry is refused in float as well. */
-    bd_status st = allow_grain(weights, t, err);
+    if (st == BD_OK)
+        st = allow_grain(weights, t, err);
     if (st == BD_OK && t->clip == BD_CLIP_MANUAL &&
         !(isfinite(t->clip_value) && t->clip_value > 0))
         st = bd_fail(err, BD_EINVALID, "a manual clip must be above 0");
@@ -121,8 +126,6 @@ bd_status bd_config_allows(const struct bd_model *m, int layer, bool weights,
         st = bd_fail(err, BD_EINVALID,
                      "weights have no batches to average over: clip 'ema' "
                      "is of activations; 'max' or 'mse' works");
-    if (st == BD_OK && t->bits != 32)
-        st = bd_quantizer_check(t->quant, t->bits, weights, err);
     if (st == BD_OK && t->channel)
         st = allow_channels(weights ? bd_config_channels(m, layer)
                                     : bd_config_inputs(m, layer),

@@ -133,8 +133,14 @@ static void renew_wish(struct bd_wish *w, const struct bd_tensorcfg *now)
 static bd_status turn_method(struct bd_tensorcfg *t, const struct turn *how,
                              struct bd_err *err)
 {
-    if (!bd_quantizer_at(how->value))
+    const struct bd_quantizer *q = bd_quantizer_at(how->value);
+    if (!q)
         return bd_fail(err, BD_EINVALID, "no method number %d", how->value);
+    /* With a width of its own, only the role can be wrong. */
+    bd_status st = bd_quantizer_check(how->value, q->min_bits,
+                                      how->part == BD_PART_W, err);
+    if (st != BD_OK)
+        return st;
     renew_wish(how->wish, t);
     take_up(t, how->wish, how->value);
     if (t->grain != BD_GRAIN_CHANNEL || t->bits != 32)

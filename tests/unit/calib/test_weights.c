@@ -199,13 +199,15 @@ static void test_index_changes_nothing(void **state)
 static void test_grains(void **state)
 {
     const char *names[] = {"uniform:4:channel:mse", "apot:4:group16:max",
-                           "binary:1:channel:max", "ternary:2:group7:max"};
+                           "binary:1:channel:max", "ternary:2:group7:max",
+                           "kmeans:3:group16:max", "kmeans:2:channel:max",
+                           "nf4:4:group16:max",    "mxfp4:4"};
     const struct bd_slices shapes[] = {{1, O, C * K}, {O, C, K}, {N / C, C, 1}};
     float x[N], y[N], one[N], want[N];
 
     (void)state;
     make(x, N, 9);
-    for (size_t k = 0; k < 4; k++)
+    for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
         for (size_t h = 0; h < 3; h++) {
             struct bd_slices sl = shapes[h];
             struct bd_weights w = {x, sl, NAN, NULL};
@@ -266,6 +268,70 @@ static void test_channel_widths(void **state)
     bd_chanbits_unref(cb);
     bd_chanbits_unref(few);
     bd_chanbits_unref(one);
+}
+
+/* Learned levels count as they are stored, a float each; blocks have one
+ * exponent of eight bits. */
+static void test_stored_books(void **state)
+{
+    const struct {
+        const char *choice;
+        int64_t side;
+    } want[] = {
+        {"kmeans:3:tensor:max", 32 * 8},
+        {"kmeans:1:channel:max", 32 * 2 * C},
+        {"kmeans:4:group50:max", 32 * 16 * C * 3},
+        {"nf4:4:group50:max", 32 * C * 3},
+        {"fp8:8:channel:max", 32 * C},
+        {"mxfp6-e3m2", 8 * C * 4}, /* 120 = 3 * 32 + 24 */
+    };
+    float x[N];
+    struct bd_slices sl = {O, C, K};
+    struct bd_weights w = {x, sl, NAN, NULL};
+
+    (void)state;
+    make(x, N, 14);
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        struct bd_tensorcfg cfg = choice(want[i].choice);
+        struct bd_qset s = fit(&w, &cfg);
+
+        assert_int_equal(s.stored_bits, cfg.bits * N + want[i].side);
+        assert_int_equal(bd_calib_stored_bits(&cfg, sl), s.stored_bits);
+        bd_qset_done(&s);
+    }
+}
+
+/* Channels of different widths learn books of different sizes, each within
+ * its own room. */
+static void test_books_of_channels(void **state)
+{
+    const int8_t bits[] = {8, 0, 1, 32, 3};
+    float x[N], y[N];
+    struct bd_weights w = {x, {O, C, K}, NAN, NULL};
+    struct bd_tensorcfg cfg = choice("kmeans:4:channel:max");
+    struct bd_chanbits *cb = bd_chanbits_new(bits, C);
+    struct bd_qset s;
+
+    (void)state;
+    make(x, N, 15);
+    cfg.channel = cb;
+    s = fit(&w, &cfg);
+    assert_int_equal(s.p[0].nbook, O * K); /* fewer values than 256 */
+    assert_int_equal(s.p[2].nbook, 2);
+    assert_int_equal(s.p[4].nbook, 8);
+    assert_true(s.p[2].book >= s.p[0].book + s.p[0].nbook);
+    assert_true(s.p[4].book >= s.p[2].book + s.p[2].nbook);
+    bd_qset_apply(y, &w, &s);
+    for (int o = 0; o < O; o++)
+        for (int k = 0; k < K; k++) {
+            int at = o * C * K + k;
+
+            assert_true(y[at] == x[at]); /* a level for each */
+            assert_true(y[at + K] == 0);
+            assert_true(y[at + 3 * K] == x[at + 3 * K]);
+        }
+    bd_qset_done(&s);
+    bd_chanbits_unref(cb);
 }
 
 /* Nothing, one value, constants, zeros: defined results. */
@@ -341,6 +407,8 @@ int main(void)
         cmocka_unit_test(test_index_changes_nothing),
         cmocka_unit_test(test_grains),
         cmocka_unit_test(test_channel_widths),
+        cmocka_unit_test(test_stored_books),
+        cmocka_unit_test(test_books_of_channels),
         cmocka_unit_test(test_degenerate),
         cmocka_unit_test(test_refusals),
     };

@@ -48,6 +48,10 @@ static void test_round_trip(void **state)
                           "log:3:tensor:manual0.173",
                           "binary:1:channel:max",
                           "pact:1:tensor:learned",
+                          "kmeans:3:channel:max",
+                          "nf4:4:group64:mse",
+                          "fp8-e4m3:8:tensor:percentile99.9",
+                          "mxfp6-e2m3:6:group32:max",
                           "float"};
 
     (void)state;
@@ -61,6 +65,44 @@ static void test_round_trip(void **state)
         assert_true(bd_tensorcfg_same(&c, &d));
         assert_true(bd_tensorcfg_digest(&c) == bd_tensorcfg_digest(&d));
     }
+}
+
+/* Methods made for groups bring them and take them along; those of one width
+ * bring that. */
+static void test_natural_grain(void **state)
+{
+    struct bd_tensorcfg c = start();
+
+    (void)state;
+    assert_int_equal(bd_tensorcfg_parse(&c, "mxfp4-e2m1:4", NULL), BD_OK);
+    assert_true(c.grain == BD_GRAIN_GROUP && c.group == 32);
+    assert_int_equal(bd_tensorcfg_parse(&c, "uniform:4", NULL), BD_OK);
+    assert_true(c.grain == BD_GRAIN_TENSOR && c.group == 0);
+    assert_int_equal(bd_tensorcfg_parse(&c, "nf4", NULL), BD_OK);
+    assert_true(c.bits == 4 && c.group == 64);
+    assert_int_equal(bd_tensorcfg_parse(&c, "mxint8", NULL), BD_OK);
+    assert_true(c.bits == 8 && c.group == 32);
+    assert_int_equal(bd_tensorcfg_parse(&c, "nf4:4:channel", NULL), BD_OK);
+    assert_int_equal(c.grain, BD_GRAIN_CHANNEL);
+    assert_int_equal(bd_tensorcfg_parse(&c, "nf4:4", NULL), BD_OK);
+    assert_int_equal(c.grain, BD_GRAIN_CHANNEL); /* somebody's choice */
+    assert_int_equal(bd_tensorcfg_parse(&c, "uniform:4:group32", NULL), BD_OK);
+    assert_int_equal(bd_tensorcfg_parse(&c, "apot:4", NULL), BD_OK);
+    assert_int_equal(c.group, 32); /* not brought by a method, so it stays */
+}
+
+/* Short names are understood and never written. */
+static void test_alias(void **state)
+{
+    struct bd_tensorcfg c = start();
+    char out[64];
+
+    (void)state;
+    assert_int_equal(bd_tensorcfg_parse(&c, "mxfp4:4", NULL), BD_OK);
+    assert_string_equal(bd_tensorcfg_text(out, sizeof(out), &c),
+                        "mxfp4-e2m1:4:group32:max");
+    assert_int_equal(bd_quantizer_find("fp8"), bd_quantizer_find("fp8-e4m3"));
+    assert_int_equal(bd_quantizer_find("fp4"), bd_quantizer_find("fp4-e2m1"));
 }
 
 static void refused(const char *text, const char *part)
@@ -89,6 +131,12 @@ static void test_refusals(void **state)
     refused("apot:9", "'apot' takes at most 8; 'uniform' takes 9");
     refused("binary:2", "takes only 1");
     refused("uniform:1", "1 bit: 'uniform' needs 2 or more; 'binary' takes 1");
+    refused("nf4:5", "5 bits: 'nf4' takes only 4; 'uniform' takes 5");
+    refused("fp8-e5m2:4", "takes only 8");
+    refused("kmeans:9", "takes at most 8");
+    refused("mxfp4:4:tensor", "'group32' works; 'fp4-e2m1' takes the others");
+    refused("mxint8:8:group64", "'group32' works; 'uniform' takes");
+    refused("mxfp8:8:channel", "'fp8-e4m3' takes");
     refused("uniform:4:chanel", "neither");
     refused("uniform:4:group0", "neither");
     refused("uniform:4:group99999", "neither");
@@ -166,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_parse),    cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_roles),
         cmocka_unit_test(test_table),    cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_alias),    cmocka_unit_test(test_natural_grain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,6 +183,89 @@ static void refusals_change_nothing(void **state)
     bd_session_close(s);
 }
 
+static int rows(void)
+{
+    int n = 0;
+    while (bd_quantizer_at(n))
+        n++;
+    return n;
+}
+
+/* Once around the table, as `m` does: every method with its own width and
+ * grain, and in the end what was there. */
+static void methods_keep_the_wish(void **state)
+{
+    struct bd_session *s = fresh(*state);
+    const struct bd_tensorcfg *t = &bd_session_cfg(s)->layer[0].w;
+    struct bd_grain_choice channel = {BD_GRAIN_CHANNEL, 0};
+    int first = bd_quantizer_find("uniform"), nf4 = bd_quantizer_find("nf4");
+    int mx = bd_quantizer_find("mxfp8-e4m3");
+    assert_int_equal(
+        bd_session_set_grain(s, one(every), BD_PART_W, channel, NULL), BD_OK);
+    for (int i = 0; i < rows(); i++) {
+        int row = (first + 1 + i) % rows();
+        const struct bd_quantizer *q = bd_quantizer_at(row);
+        if (!(q->traits & BD_Q_WEIGHTS))
+            continue;
+        assert_int_equal(
+            bd_session_set_method(s, one(every), BD_PART_W, row, NULL), BD_OK);
+        if (q->min_bits <= 4 && q->max_bits >= 4)
+            assert_int_equal(t->bits, 4);
+        if (q->traits & BD_Q_BLOCKS)
+            assert_true(t->grain == BD_GRAIN_GROUP && t->group == q->group);
+        else
+            assert_int_equal(t->grain, BD_GRAIN_CHANNEL);
+    }
+    assert_int_equal(t->quant, first);
+    assert_int_equal(t->bits, 4);
+    /* Per tensor, a method made for groups brings and takes them along. */
+    channel.grain = BD_GRAIN_TENSOR;
+    bd_session_set_grain(s, one(every), BD_PART_W, channel, NULL);
+    bd_session_set_method(s, one(every), BD_PART_W, nf4, NULL);
+    assert_true(t->grain == BD_GRAIN_GROUP && t->group == 64);
+    bd_session_set_method(s, one(every), BD_PART_W, first, NULL);
+    assert_int_equal(t->grain, BD_GRAIN_TENSOR);
+    /* What is turned in between is the new wish. */
+    bd_session_set_method(s, one(every), BD_PART_W, mx, NULL);
+    assert_int_equal(t->bits, 8);
+    bd_session_set_method(s, one(every), BD_PART_W, first, NULL);
+    bd_session_set_bits(s, one(every), BD_PART_W, 6, NULL);
+    bd_session_set_method(s, one(every), BD_PART_W, nf4, NULL);
+    bd_session_set_method(s, one(every), BD_PART_W, first, NULL);
+    assert_int_equal(t->bits, 6);
+    bd_session_close(s);
+}
+
+/* Fixed widths and blocks name the way that works. */
+static void fixed_formats_refuse(void **state)
+{
+    struct bd_session *s = fresh(*state);
+    struct bd_err e = {0};
+    int mx = bd_quantizer_find("mxfp4");
+    struct bd_grain_choice tensor = {BD_GRAIN_TENSOR, 0};
+    assert_int_equal(bd_session_set_method(s, one(every), BD_PART_W, mx, NULL),
+                     BD_OK);
+    assert_int_equal(bd_session_set_bits(s, one(every), BD_PART_W, 5, &e),
+                     BD_EINVALID);
+    assert_non_null(strstr(e.msg, "takes only 4; 'uniform' takes 5"));
+    e = (struct bd_err){0};
+    assert_int_equal(bd_session_step_bits(s, one(every), BD_PART_W, -1, &e),
+                     BD_EINVALID);
+    assert_non_null(strstr(e.msg, "takes only 4"));
+    e = (struct bd_err){0};
+    assert_int_equal(
+        bd_session_set_grain(s, one(every), BD_PART_W, tensor, &e),
+        BD_EINVALID);
+    assert_non_null(strstr(e.msg, "'group32' works; 'fp4-e2m1' takes"));
+    e = (struct bd_err){0};
+    assert_int_equal(bd_session_set_channel(s, 0, 0, 4, &e), BD_EINVALID);
+    e = (struct bd_err){0};
+    assert_int_equal(bd_session_set_method(s, one(every), BD_PART_A, mx, &e),
+                     BD_EINVALID);
+    assert_non_null(strstr(e.msg, "not activations"));
+    bd_session_close(s);
+}
+
 static void one_random_edit(struct bd_session *s, struct bd_rng *r)
 {
     int layer[3], channels[3] = {24, 16, 10};
@@ -201,7 +284,8 @@ static void one_random_edit(struct bd_session *s, struct bd_rng *r)
         bd_session_step_bits(s, sel, part, (int)bd_rng_below(r, 5) - 2, NULL);
         break;
     case 2:
-        bd_session_set_method(s, sel, part, (int)bd_rng_below(r, 11), NULL);
+        bd_session_set_method(s, sel, part, (int)bd_rng_below(r, (uint64_t)rows() + 1),
+                              NULL);
         break;
     case 3:
         bd_session_set_clip(
@@ -317,7 +401,8 @@ int main(void)
         CASE(steps_have_names),      CASE(a_held_key_is_one_step),
         CASE(stepping_to_the_ends),  CASE(refusals_change_nothing),
         CASE(undo_all_is_the_start), CASE(the_ring_holds_a_thousand),
-        CASE(widths_of_channels),
+        CASE(widths_of_channels),    CASE(methods_keep_the_wish),
+        CASE(fixed_formats_refuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
