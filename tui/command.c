@@ -237,7 +237,7 @@ static bool run_sort(struct ui *ui, const char *args)
             return true;
         }
     ui_warn(ui, "sort by position name bits abits method psnr noise size "
-                "or params");
+                "params or sens");
     return false;
 }
 
@@ -541,6 +541,10 @@ const struct ui_command ui_commands[] = {
      "equalize, bias-correction, adaround, ...", ui_repair_command},
     {"feature", "feature [LAYER [BITS [RUNS]]]",
      "bits per channel at a split", ui_feature_command},
+    {"sweep", "sweep [kl top1 ...] [2-8] [w,a]",
+     "measure what each layer costs; :sweep stop", ui_sweep_command},
+    {"why", "why [LAYER]", "why it hurts, and what would help",
+     ui_why_command},
     {"save-screen", "save-screen FILE", "this screen as text",
      run_save_screen},
     {"set", "set theme NAME", "theme, mouse, nomouse; save keeps them",

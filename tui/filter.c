@@ -25,6 +25,7 @@ static const struct field fields[] = {
     {"sqnr", "sqnr", UI_F_SQNR, true},
     {"kb", "size", UI_F_KB, true},
     {"params", "n", UI_F_PARAMS, true},
+    {"sens", "loss", UI_F_SENS, true},
     {"marked", "mark", UI_F_MARKED, true},
     {"failed", "!", UI_F_FAILED, true},
 };
@@ -109,7 +110,7 @@ static bool parse_word(struct ui_term *t, const char *word, char *why,
     if (!f) {
         snprintf(why, cap,
                  "no field '%.*s'; try name op method bits abits psnr sqnr "
-                 "kb params",
+                 "kb params sens",
                  (int)n, word);
         return false;
     }
@@ -207,6 +208,8 @@ static bool term_holds(const struct ui_term *t, const struct ui_facts *x)
         return number_holds(t, x->kb);
     case UI_F_PARAMS:
         return number_holds(t, (double)x->params);
+    case UI_F_SENS:
+        return number_holds(t, x->sens);
     case UI_F_MARKED:
         return number_holds(t, x->marked);
     case UI_F_FAILED:

@@ -13,6 +13,7 @@
 const char *const ui_order_names[UI_ORDERS] = {
     "position", "name", "bits", "abits", "method",
     "psnr",     "noise", "size", "params",
+    "sens",
 };
 
 bool ui_list_init(struct ui_list *l, int total)
@@ -74,6 +75,9 @@ static void key_of(struct keyed *k, enum ui_order by,
         break;
     case UI_BY_PARAMS:
         k->num = -(double)f->params;
+        break;
+    case UI_BY_SENS: /* most loss per bit saved first */
+        k->num = -f->sens_bit;
         break;
     case UI_BY_POSITION:
     case UI_ORDERS:

@@ -14,6 +14,7 @@ struct ui_facts { /* what filters and orders look at; strings borrowed */
     const char *name, *op, *method;
     int wbits, abits;   /* 32 = float */
     double psnr, sqnr;  /* dB, NaN = not yet */
+    double sens, sens_bit; /* measured loss; per bit saved; NaN = unknown */
     double kb;
     int64_t params;
     bool marked, failed;
@@ -27,7 +28,8 @@ struct ui_source { /* pulls the facts of layer i of n */
 /* --------------------------------------------------------------- filter */
 enum ui_field {
     UI_F_NAME, UI_F_OP, UI_F_METHOD, UI_F_BITS, UI_F_ABITS, UI_F_PSNR,
-    UI_F_SQNR, UI_F_KB, UI_F_PARAMS, UI_F_MARKED, UI_F_FAILED, UI_FIELDS
+    UI_F_SQNR, UI_F_KB, UI_F_PARAMS, UI_F_MARKED, UI_F_FAILED,
+    UI_F_SENS, UI_FIELDS
 };
 enum ui_relation { UI_IS, UI_NOT, UI_HAS, UI_LT, UI_LE, UI_GT, UI_GE };
 enum { UI_TERMS = 12 };
@@ -50,7 +52,7 @@ bool ui_filter_match(const struct ui_filter *f, const struct ui_facts *x);
 /* ----------------------------------------------------------------- list */
 enum ui_order {
     UI_BY_POSITION, UI_BY_NAME, UI_BY_BITS, UI_BY_ABITS, UI_BY_METHOD,
-    UI_BY_PSNR, UI_BY_NOISE, UI_BY_SIZE, UI_BY_PARAMS, UI_ORDERS
+    UI_BY_PSNR, UI_BY_NOISE, UI_BY_SIZE, UI_BY_PARAMS, UI_BY_SENS, UI_ORDERS
 };
 extern const char *const ui_order_names[UI_ORDERS]; /* "position", ... */
 

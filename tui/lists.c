@@ -235,7 +235,8 @@ static const char *sort_right(void *arg, int i)
     static const char *const what[UI_ORDERS] = {
         "as in the file", "a to z",       "fewest first",
         "fewest first",   "a to z",       "worst first",
-        "noisiest first", "largest first", "largest first"};
+        "noisiest first", "largest first", "largest first",
+        "most loss per bit saved first"};
     return (int)ui->list.order == i ? "now" : what[i];
 }
 

@@ -12,10 +12,11 @@
 enum { WIDE_W = 118, WIDE_H = 30, HUGE_W = 190, HUGE_H = 50, LOG_H = 6,
        DETAIL_H = 27, STRIPS_H = 5, TABLE_H = 14, NOISE_W = 5,
        SPARK_SMALL = 8, SPARK_WIDE = 20, NAME_W = 16, NAME_MAX = 28,
-       LIST_W = 66, LIST_HUGE = 104, PANE_W = 46 };
+       LIST_W = 66, LIST_HUGE = 104, PANE_W = 46,
+       BOTH_W = 88 };
 
 enum column { C_MARK, C_NAME, C_OP, C_SHAPE, C_W, C_A, C_METHOD, C_PSNR,
-              C_KB, C_NOISE, C_SPARK, C_COLUMNS };
+              C_KB, C_NOISE, C_SENS, C_SPARK, C_COLUMNS };
 
 /* Columns leave in the order of `leave`; the name never does. */
 static const struct wg_column columns[C_COLUMNS] = {
@@ -29,6 +30,7 @@ static const struct wg_column columns[C_COLUMNS] = {
     [C_PSNR] = {"PSNR", 5, 6, 0, true, false},
     [C_KB] = {"KB", 6, 7, 6, true, false},
     [C_NOISE] = {"noise", NOISE_W, NOISE_W, 4, false, false},
+    [C_SENS] = {"sens", NOISE_W, NOISE_W, 0, false, false},
     [C_SPARK] = {"weights", SPARK_SMALL + 1, SPARK_SMALL + 1, 3, false,
                  false},
 };
@@ -39,6 +41,7 @@ struct layers {
     int spark_w;
     struct wg_column col[C_COLUMNS]; /* `columns` for this width */
     double noisy_sqnr; /* dB; layers below it stand out */
+    double sens_most, sens_high; /* largest loss; those above stand out */
 };
 
 /* ------------------------------------------------------------ rectangles */
@@ -116,6 +119,27 @@ static void noise_cell(struct wg_table_cell *out, const struct layers *st,
     out->role = v->fresh == BD_STALE           ? WG_STALE
                 : v->w.sqnr_db < st->noisy_sqnr ? WG_WARN
                                                 : WG_SPARK;
+}
+
+/* Measured loss as a bar, against the layer that loses most; dim where the
+ * layer is in float and 4 bits are meant, pale while the sweep runs. */
+static void sens_cell(struct wg_table_cell *out, const struct layers *st,
+                      const struct ui *ui, int layer)
+{
+    const struct bd_sens_table *t = bd_session_sens(ui->s);
+    const char *block = ui->glyphs == WG_ASCII ? "#" : "\xe2\x96\xa0";
+    struct bd_sens_view v;
+    bd_session_sens_of(&v, ui->s, layer);
+    if (!t || !(v.loss > 0) || !(st->sens_most > 0))
+        return;
+    int n = (int)ceil(v.loss / st->sens_most * NOISE_W - 0.1);
+    out->text[0] = 0;
+    for (int i = 0; i < n && i < NOISE_W; i++)
+        strncat(out->text, block, sizeof out->text - strlen(out->text) - 1);
+    out->role = !t->complete && bd_session_sweeping(ui->s) ? WG_STALE
+                : v.loss > st->sens_high                   ? WG_WARN
+                : !v.here                                  ? WG_DIM
+                                                           : WG_SPARK;
 }
 
 static void spark_cell(struct wg_table_cell *out, struct layers *st,
@@ -204,6 +228,9 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
         if (c->w.bits < 32)
             noise_cell(out, st, ui, &v);
         break;
+    case C_SENS:
+        sens_cell(out, st, ui, layer);
+        break;
     case C_SPARK:
         spark_cell(out, st, ui, &v);
         break;
@@ -236,6 +263,28 @@ static double noisy_below(const struct ui *ui)
     return n >= 3 ? db[n / 2] - 6 : -INFINITY;
 }
 
+/* A layer stands out when it loses twice what the median layer does. */
+static void sens_scale(struct layers *st, const struct ui *ui)
+{
+    enum { SAMPLE = 512 };
+    double loss[SAMPLE];
+    size_t n = 0;
+    st->sens_most = st->sens_high = 0;
+    if (!bd_session_sens(ui->s))
+        return;
+    for (int i = 0; i < ui->list.total; i++) {
+        struct bd_sens_view v;
+        bd_session_sens_of(&v, ui->s, i);
+        if (!(v.loss > 0))
+            continue;
+        st->sens_most = v.loss > st->sens_most ? v.loss : st->sens_most;
+        if (n < SAMPLE)
+            loss[n++] = v.loss;
+    }
+    qsort(loss, n, sizeof *loss, by_size);
+    st->sens_high = n >= 3 ? 2 * loss[n / 2] : INFINITY;
+}
+
 /* ----------------------------------------------------------------- table */
 static int sorted_column(const struct ui *ui)
 {
@@ -244,7 +293,7 @@ static int sorted_column(const struct ui *ui)
         [UI_BY_BITS] = C_W,        [UI_BY_ABITS] = C_A,
         [UI_BY_METHOD] = C_METHOD, [UI_BY_PSNR] = C_PSNR,
         [UI_BY_NOISE] = C_NOISE,   [UI_BY_SIZE] = C_KB,
-        [UI_BY_PARAMS] = C_SHAPE,
+        [UI_BY_PARAMS] = C_SHAPE,  [UI_BY_SENS] = C_SENS,
     };
     return col[ui->list.order];
 }
@@ -255,6 +304,12 @@ static struct wg_table table_of(struct ui *ui, int width)
     struct layers *st = ui->state[UI_LAYERS];
     st->spark_w = width >= 96 ? SPARK_WIDE : SPARK_SMALL;
     memcpy(st->col, columns, sizeof columns);
+    /* Measured losses take the place of noise, once there are any; with room
+     * both are shown. */
+    if (!bd_session_sens(ui->s))
+        st->col[C_SENS].min = -1;
+    else if (width < BOTH_W)
+        st->col[C_NOISE].min = -1;
     st->col[C_SPARK].min = st->col[C_SPARK].want = st->spark_w + 1;
     if (width < ui->frame.body.w) { /* op and shape stand in the pane */
         int name = name_width(ui), most = width - 40 + NAME_W;
@@ -289,6 +344,7 @@ static void draw_table(struct ui *ui, struct layers *st, struct wg_rect r)
 {
     ui_list_scroll(&ui->list, r.h - 1);
     st->noisy_sqnr = noisy_below(ui);
+    sens_scale(st, ui);
     struct wg_table t = table_of(ui, r.w);
     wg_table_draw(&ui->canvas, r, &t, ui->glyphs);
     tell_visible(ui, st, r.h - 1);
@@ -410,7 +466,7 @@ static void sort_by_column(struct ui *ui, int col)
         [C_W] = UI_BY_BITS,        [C_A] = UI_BY_ABITS,
         [C_METHOD] = UI_BY_METHOD, [C_PSNR] = UI_BY_PSNR,
         [C_KB] = UI_BY_SIZE,       [C_NOISE] = UI_BY_NOISE,
-        [C_SPARK] = UI_BY_POSITION,
+        [C_SENS] = UI_BY_SENS,     [C_SPARK] = UI_BY_POSITION,
     };
     enum ui_order to = (enum ui_order)order[col];
     if (to == ui->list.order)

@@ -19,7 +19,9 @@ static void facts(void *arg, int layer, struct ui_facts *f)
     const struct bd_layercfg *c = &bd_session_cfg(ui->s)->layer[layer];
     const struct bd_layer *l = &m->layer[layer];
     struct bd_layer_view v;
+    struct bd_sens_view sens;
     bd_session_layer(&v, ui->s, layer);
+    bd_session_sens_of(&sens, ui->s, layer);
     bool known = v.fresh != BD_ABSENT && c->w.bits < 32;
     *f = (struct ui_facts){
         .name = l->name,
@@ -32,6 +34,8 @@ static void facts(void *arg, int layer, struct ui_facts *f)
         .sqnr = known ? v.w.sqnr_db : (double)NAN,
         .kb = (double)bd_stored_bits(m, layer, &c->w) / 8192,
         .params = v.params,
+        .sens = sens.loss,
+        .sens_bit = sens.per_bit,
         .failed = v.failed};
 }
 
@@ -396,6 +400,10 @@ static bool open_action(struct ui *ui, enum ui_action a)
         return ui_open_history(ui), true;
     case UI_REPAIR:
         return ui_open_repairs(ui), true;
+    case UI_SWEEP:
+        return ui_open_sweep(ui), true;
+    case UI_WHY:
+        return ui_open_why(ui), true;
     case UI_SORT:
         return ui_open_sort(ui), true;
     default:

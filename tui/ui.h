@@ -231,6 +231,12 @@ bool ui_command_run(struct ui *ui, const char *line);
 bool ui_export(struct ui *ui, bool ask);
 const struct ui_command *ui_command_find(const char *word, size_t n);
 
+/* --------------------------------------------------------------- sens.c */
+void ui_open_sweep(struct ui *ui);
+void ui_open_why(struct ui *ui); /* of the layer that hurts most */
+bool ui_sweep_command(struct ui *ui, const char *args);
+bool ui_why_command(struct ui *ui, const char *args);
+
 /* ------------------------------------------------------------ overlay.c */
 void ui_close_overlay(struct ui *ui);
 struct ui_ask {

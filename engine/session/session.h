@@ -189,18 +189,35 @@ bd_status bd_session_export(struct bd_session *s, const char *path,
                             bool force, struct bd_err *err); /* config/1 with
                              clip values and whatever metrics are exact */
 
-/* A layer's histogram with its grid as PNG (1200x800, light), from what is
- * shown at this moment: tens of milliseconds. */
-bd_status bd_session_plot(const struct bd_session *s, int layer,
-                          const char *path, bool force, struct bd_err *err);
+/* Pictures as PNG, from what is known at this moment: tens of milliseconds.
+ * What was not measured is refused with a sentence that says how to. */
+enum bd_picture_what {
+    BD_PICTURE_HISTOGRAM,   /* of a layer's weights, with its grid */
+    BD_PICTURE_CHANNELS,    /* of a layer: range, error and bits of each */
+    BD_PICTURE_SENSITIVITY, /* layers by widths, of a sweep */
+    BD_PICTURE_TRADEOFF,    /* accuracy against size */
+    BD_PICTURES
+};
+extern const char *const bd_picture_names[]; /* "histogram", ... NULL-ended */
+struct bd_plot_ask { /* zero-initialised: a histogram, 1200x800, light */
+    enum bd_picture_what what;
+    int layer;
+    const char *path;
+    bool force;
+    int w, h;
+    const char *theme; /* "light", "dark" */
+    const struct bd_sens_table *sens; /* NULL = the newest sweep */
+};
+bd_status bd_session_plot(struct bd_session *s, const struct bd_plot_ask *ask,
+                          struct bd_err *err);
 
 /* The same two on a lane, for the interface: both return at once, and the
  * outcome comes later as news, a sentence each.  Refusals before that (no
  * memory, nothing to draw yet) are returned. */
 bd_status bd_session_export_soon(struct bd_session *s, const char *path,
                                  bool force, struct bd_err *err);
-bd_status bd_session_plot_soon(struct bd_session *s, int layer,
-                               const char *path, bool force,
+bd_status bd_session_plot_soon(struct bd_session *s,
+                               const struct bd_plot_ask *ask,
                                struct bd_err *err);
 bool bd_session_news(struct bd_session *s, char *text, size_t cap,
                      bool *refused); /* false: none since the last call */

@@ -8,6 +8,7 @@
 #include "session/sweep_priv.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,10 @@ struct answer { /* a partial or final result */
 
 struct tool {
     struct bd_sens_table t; /* points NULL = none yet */
+    unsigned sides;         /* 1 << enum bd_sens_what, those of t */
+    int common[4];          /* by that: a width measured, 4 or nearest */
     bool running;
+    struct bd_why *why; /* NULL = not asked, or on its way */
 };
 
 static void free_order(void *p)
@@ -80,16 +84,49 @@ static bd_status run(void **result, void *arg, struct bd_ctl *ctl,
     return BD_OK;
 }
 
+/* Into the log, and under the eyes. */
 static void say_end(struct bd_session *s, const struct answer *a)
 {
+    char *text = s->news.text;
+
     if (a->note[0])
         bd_session_say(s, "%s", a->note);
     if (a->t.complete)
-        bd_session_say(s, "sweep: %zu choices on %lld images, %.1f s", a->t.n,
-                       (long long)a->t.images, a->t.seconds);
+        snprintf(text, sizeof s->news.text,
+                 "sensitivity: %zu choices on %lld images", a->t.n,
+                 (long long)a->t.images);
     else
-        bd_session_say(s, "sweep: stopped; what was measured is kept, and the "
-                          "same sweep goes on from there");
+        snprintf(text, sizeof s->news.text,
+                 "sensitivity: stopped; what was measured is kept, and the "
+                 "same sweep goes on from there");
+    bd_session_say(s, "%s", text);
+    s->news.have = true;
+    s->news.refused = false;
+}
+
+/* What is asked of the table on every drawing, once. */
+static void look_over(struct tool *t)
+{
+    t->sides = 0;
+    memset(t->common, 0, sizeof t->common);
+    for (size_t i = 0; i < t->t.n; i++) {
+        const struct bd_sens_point *p = &t->t.point[i];
+        int b = p->what == BD_SENS_A ? p->a.bits : p->w.bits;
+        int *best = &t->common[p->what];
+
+        t->sides |= 1u << p->what;
+        if (!*best || abs(b - 4) < abs(*best - 4))
+            *best = b;
+    }
+}
+
+enum { SWEEP, WHY }; /* the tool's jobs */
+
+/* The answer to `why`, or nothing. */
+static void accept_why(struct tool *t, struct bd_done *d)
+{
+    bd_free(t->why);
+    t->why = d->result;
 }
 
 static void accept(struct bd_session *s, void *state, struct bd_done *d,
@@ -98,7 +135,10 @@ static void accept(struct bd_session *s, void *state, struct bd_done *d,
     struct tool *t = state;
     struct answer *a = d->result;
 
-    (void)sub;
+    if (sub == WHY) {
+        accept_why(t, d);
+        return;
+    }
     if (!d->partial)
         t->running = false;
     if (!a) {
@@ -109,6 +149,7 @@ static void accept(struct bd_session *s, void *state, struct bd_done *d,
     bd_sens_done(&t->t);
     t->t = a->t;
     a->t = (struct bd_sens_table){0};
+    look_over(t);
     if (!d->partial)
         say_end(s, a);
     free_answer(a);
@@ -119,6 +160,7 @@ static void done(void *state)
     struct tool *t = state;
 
     bd_sens_done(&t->t);
+    bd_free(t->why);
 }
 
 const struct bd_tool bd_sweep_tool = {
@@ -139,7 +181,7 @@ bd_status bd_session_sweep(struct bd_session *s, const struct bd_sweep_opts *o,
                            struct bd_err *err)
 {
     struct tool *t = bd_tool_state(s, BD_TOOL_SWEEP);
-    uint64_t key = bd_tool_key(BD_TOOL_SWEEP, 0);
+    uint64_t key = bd_tool_key(BD_TOOL_SWEEP, SWEEP);
 
     if (!s->bench)
         return bd_fail(err, BD_EUNSUPPORTED, "%s", s->why);
@@ -160,6 +202,36 @@ bd_status bd_session_sweep(struct bd_session *s, const struct bd_sweep_opts *o,
         .key = key, .lane = BD_LANE_LONG, .title = "sensitivity",
         .arg = order, .run = run, .free_arg = free_order,
         .free_result = free_answer});
+}
+
+void bd_session_sweep_stop(struct bd_session *s)
+{
+    bd_lanes_cancel(s->lanes, bd_tool_key(BD_TOOL_SWEEP, SWEEP));
+}
+
+bd_status bd_session_ask_why(struct bd_session *s, int layer,
+                             struct bd_err *err)
+{
+    struct tool *t = bd_tool_state(s, BD_TOOL_SWEEP);
+    struct bd_why_ask *a = t ? bd_why_ask_new(s, layer) : NULL;
+    uint64_t key = bd_tool_key(BD_TOOL_SWEEP, WHY);
+
+    if (!a)
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    bd_free(t->why);
+    t->why = NULL;
+    bd_lanes_touch(s->lanes, key);
+    return bd_live_submit(s, &(struct bd_job){
+        .key = key, .lane = BD_LANE_FAST, .title = "why", .arg = a,
+        .run = bd_why_run, .free_arg = bd_why_ask_free,
+        .free_result = bd_free});
+}
+
+const struct bd_why *bd_session_why(const struct bd_session *s)
+{
+    const struct tool *t = bd_tool_peek(s, BD_TOOL_SWEEP);
+
+    return t ? t->why : NULL;
 }
 
 bd_status bd_session_now_sweep(struct bd_sens_table *out,
@@ -218,6 +290,22 @@ struct curve {
     int first, last;           /* widths, first > last = none */
 };
 
+/* Where a layer's points begin: they lie in order of layers. */
+static size_t first_of(const struct bd_sens_table *t, int layer)
+{
+    size_t lo = 0, hi = t->n;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (t->point[mid].layer < layer)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 static void read_curve(struct curve *c, const struct bd_sens_table *t,
                        int layer, enum bd_sens_what what,
                        const struct bd_tensorcfg *kind)
@@ -228,12 +316,13 @@ static void read_curve(struct curve *c, const struct bd_sens_table *t,
     c->last = 0;
     for (int b = 0; b < 33; b++)
         c->loss[b] = c->half[b] = NAN;
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = first_of(t, layer);
+         i < t->n && t->point[i].layer == layer; i++) {
         const struct bd_sens_point *p = &t->point[i];
         const struct bd_tensorcfg *x = what == BD_SENS_A ? &p->a : &p->w;
         int b = x->bits;
 
-        if (p->layer != layer || p->what != what || b < 1 || b > 16 ||
+        if (p->what != what || b < 1 || b > 16 ||
             (kind && !same_kind(kind, x)) || isnan(p->value[k]) ||
             !isnan(c->loss[b]))
             continue;
@@ -282,23 +371,16 @@ static double side_loss(const struct bd_sens_table *t, int layer,
     return at_width(&c, now->bits);
 }
 
-static bool has_side(const struct bd_sens_table *t, enum bd_sens_what what)
-{
-    for (size_t i = 0; i < t->n; i++)
-        if (t->point[i].what == what)
-            return true;
-    return false;
-}
-
 double bd_session_layer_sens(const struct bd_session *s, int layer)
 {
+    const struct tool *tool = bd_tool_peek(s, BD_TOOL_SWEEP);
     const struct bd_sens_table *t = bd_session_sens(s);
     const struct bd_layercfg *l = &s->cfg.layer[layer];
     double loss = 0;
 
     if (!t || t->mode != BD_SENS_ALONE_ON)
         return NAN;
-    bool w = has_side(t, BD_SENS_W), a = has_side(t, BD_SENS_A);
+    bool w = tool->sides & 1u << BD_SENS_W, a = tool->sides & 1u << BD_SENS_A;
     if (!w && !a)
         return side_loss(t, layer, BD_SENS_WA, &l->w);
     if (w)
@@ -310,32 +392,18 @@ double bd_session_layer_sens(const struct bd_session *s, int layer)
 
 /* ----------------------------------------------------------- for the column */
 
-/* A width all layers have: what float layers are judged at. */
-static int common_width(const struct bd_sens_table *t, enum bd_sens_what what)
-{
-    int best = 0;
-
-    for (size_t i = 0; i < t->n; i++) {
-        const struct bd_sens_point *p = &t->point[i];
-        int b = what == BD_SENS_A ? p->a.bits : p->w.bits;
-
-        if (p->what == what && (!best || abs(b - 4) < abs(best - 4)))
-            best = b;
-    }
-    return best;
-}
-
 /* Float layers: what 4 bits, or the nearest width measured, would do. */
 static void judge(struct bd_sens_view *v, const struct bd_session *s,
                   int layer, enum bd_sens_what what)
 {
-    const struct bd_sens_table *t = bd_session_sens(s);
+    const struct tool *tool = bd_tool_peek(s, BD_TOOL_SWEEP);
+    const struct bd_sens_table *t = &tool->t;
     const struct bd_layercfg *l = &s->cfg.layer[layer];
     const struct bd_tensorcfg *now = what == BD_SENS_A ? &l->a : &l->w;
     struct curve c;
 
     v->here = !bd_session_is_float(now);
-    v->bits = v->here ? now->bits : common_width(t, what);
+    v->bits = v->here ? now->bits : tool->common[what];
     read_curve(&c, t, layer, what, v->here ? now : NULL);
     if (c.first > c.last)
         read_curve(&c, t, layer, what, NULL);
@@ -346,6 +414,7 @@ static void judge(struct bd_sens_view *v, const struct bd_session *s,
 void bd_session_sens_of(struct bd_sens_view *out, const struct bd_session *s,
                         int layer)
 {
+    const struct tool *tool = bd_tool_peek(s, BD_TOOL_SWEEP);
     const struct bd_sens_table *t = bd_session_sens(s);
     struct bd_sens_view v = {.loss = NAN, .half = NAN, .per_bit = NAN};
     const struct bd_layer *l = &s->m->layer[layer];
@@ -354,10 +423,10 @@ void bd_session_sens_of(struct bd_sens_view *out, const struct bd_session *s,
     if (t) {
         v.metric = t->lead;
         judge(&v, s, layer,
-              has_side(t, BD_SENS_W)   ? BD_SENS_W
-              : has_side(t, BD_SENS_A) ? BD_SENS_A
-                                       : BD_SENS_WA);
-        if (v.here)
+              tool->sides & 1u << BD_SENS_W   ? BD_SENS_W
+              : tool->sides & 1u << BD_SENS_A ? BD_SENS_A
+                                              : BD_SENS_WA);
+        if (v.here && t->mode == BD_SENS_ALONE_ON)
             v.loss = bd_session_layer_sens(s, layer);
         if (n > 0 && v.bits > 0 && v.bits < 32)
             v.per_bit = v.loss / (n * (32 - v.bits));

@@ -4,7 +4,9 @@
  *   sweep_run.c     the engine fed from fits and bench; content digests
  *   sweep_cache.c   the journal: sums on disk, and back
  *   sweep.c         the tool: job, partial results, what is asked of them
- *   sens_file.c     sensitivities as files of several kinds */
+ *   why.c           the guilty layer in words
+ *   sweep_words.c   options as a person types them
+ *   sens_file.c     sensitivities as files of several kinds, sens_read.c */
 #ifndef BD_SWEEP_PRIV_H
 #define BD_SWEEP_PRIV_H
 
@@ -41,5 +43,12 @@ bool bd_journal_read(struct bd_sens_table *t, const char *path, uint64_t key,
                      char *note, size_t cap);
 bd_status bd_journal_write(const struct bd_sens_table *t, const char *path,
                            uint64_t key, struct bd_err *err);
+
+/* why.c: the job of bd_session_ask_why. */
+struct bd_why_ask;
+struct bd_why_ask *bd_why_ask_new(const struct bd_session *s, int layer);
+void bd_why_ask_free(void *p);
+bd_status bd_why_run(void **result, void *arg, struct bd_ctl *ctl,
+                     struct bd_err *err);
 
 #endif
