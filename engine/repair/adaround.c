@@ -453,18 +453,47 @@ static bd_status prepare(struct rounding *r, const struct bd_qlayer *q,
                        : st;
 }
 
+/* A constant that another node reads would be rounded for that one too. */
+static bd_status check_own(const struct bd_work *w, int layer,
+                           struct bd_err *err)
+{
+    int v = w->m->layer[layer].weight;
+    char shown[256];
+    if (bd_work_own(w, v, bd_tensor_count(&w->m->value[v].t)))
+        return BD_OK;
+    return bd_fail(err, BD_EINVALID,
+                   "layer '%s': another node reads its weights too; adaround "
+                   "needs weights of one layer alone",
+                   bd_text_show(shown, sizeof shown,
+                                w->m->layer[layer].name, 0));
+}
+
+static bd_status check_all(const struct bd_repair_in *in, int64_t *layers,
+                           struct bd_err *err)
+{
+    struct bd_repair_out none = {0};
+    struct bd_work w;
+    bd_status st = bd_work_init(&w, &none, in, err);
+    *layers = 0;
+    for (size_t i = 0; i < in->m->nlayers && st == BD_OK; i++)
+        if (takes_part(in, i)) {
+            st = check_own(&w, (int)i, err);
+            ++*layers;
+        }
+    bd_work_done(&w);
+    if (st == BD_OK && *layers == 0)
+        st = bd_fail(err, BD_EINVALID,
+                     "the weights are in float: choose widths first");
+    return st;
+}
+
 static bd_status all_layers(struct bd_repair_out *out,
                             const struct bd_repair_in *in,
                             struct bd_qlayer *q, struct bd_ctl *ctl,
                             struct bd_err *err)
 {
     int64_t layers = 0, done = 0, outputs = 0, better = 0;
-    bd_status st = BD_OK;
-    for (size_t i = 0; i < in->m->nlayers; i++)
-        layers += takes_part(in, i);
-    if (layers == 0)
-        return bd_fail(err, BD_EINVALID,
-                       "the weights are in float: choose widths first");
+    bd_status st = check_all(in, &layers, err);
     for (size_t i = 0; i < in->m->nlayers && st == BD_OK; i++) {
         struct rounding r = {.in = in, .ctl = ctl};
         if (!takes_part(in, i))

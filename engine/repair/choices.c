@@ -37,6 +37,7 @@ static void turn_clip(struct choosing *k, int layer, enum bd_clip_rule rule)
             continue;
         t.clip = (uint8_t)rule;
         t.clip_value = 0;
+        t.planes = NULL; /* found for the clip that was */
         turn(k, layer, weights != 0, &t);
     }
 }
@@ -164,6 +165,7 @@ static bd_status channels_apply(struct bd_repair_out *out,
             bd_repair_range_ratio(in->m, (int)i) < BD_REPAIR_RATIO)
             continue;
         t.grain = BD_GRAIN_CHANNEL;
+        t.planes = NULL;
         if (t.clip == BD_CLIP_MANUAL || t.clip == BD_CLIP_LEARNED)
             t.clip = BD_CLIP_MSE; /* those name one clip for the tensor */
         turn(&k, (int)i, true, &t);
