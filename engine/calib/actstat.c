@@ -39,13 +39,18 @@ struct bd_actstat *bd_actstat_new(void)
 
 void bd_actstat_done(struct bd_actstat *s)
 {
-    for (int i = 0; i < BD_ACT_BLOCKS; i++) {
+    for (int i = 0; i < BD_ACT_BLOCKS && !s->purse; i++)
         bd_free(s->block[i]);
-        s->block[i] = NULL;
-    }
-    bd_free(s->batch);
-    s->batch = NULL;
-    s->nbatch = 0;
+    if (!s->purse)
+        bd_free(s->batch);
+    bd_actstat_init(s, s->mantissa);
+}
+
+static void *get_room(struct bd_actstat *s, size_t n, size_t size)
+{
+    if (s->purse)
+        return bd_arena_alloc(&s->purse->arena, n, size);
+    return bd_calloc(n, size);
 }
 
 void bd_actstat_free(struct bd_actstat *s)
@@ -58,7 +63,7 @@ void bd_actstat_free(struct bd_actstat *s)
 
 bool bd_actstat_batches(struct bd_actstat *s, int n)
 {
-    float *b = n > 0 ? bd_alloc((size_t)n, 2 * sizeof(*b)) : NULL;
+    float *b = n > 0 ? get_room(s, (size_t)n, 2 * sizeof(*b)) : NULL;
 
     if (!b)
         return n == 0;
@@ -66,7 +71,8 @@ bool bd_actstat_batches(struct bd_actstat *s, int n)
         b[2 * i] = INFINITY;
         b[2 * i + 1] = -INFINITY;
     }
-    bd_free(s->batch);
+    if (!s->purse)
+        bd_free(s->batch);
     s->batch = b;
     s->nbatch = n;
     return true;
@@ -79,7 +85,7 @@ static struct bd_actbucket *block_of(struct bd_actstat *s, uint32_t i)
         return s->block[i];
     if (s->purse && s->purse->spent++ >= s->purse->most)
         return NULL; /* its owner gives up all statistics of the group */
-    s->block[i] = bd_calloc((size_t)8 << s->mantissa, sizeof(**s->block));
+    s->block[i] = get_room(s, (size_t)8 << s->mantissa, sizeof(**s->block));
     if (!s->block[i])
         s->failed = true;
     return s->block[i];

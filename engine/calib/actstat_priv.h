@@ -16,20 +16,22 @@ struct bd_actbucket {
     uint64_t low, low2;
 };
 
-/* Blocks that a group of statistics may still make; all of them share one. */
+/* Where a group of statistics gets its blocks from, and how many. */
 struct bd_actpurse {
     size_t spent, most;
+    struct bd_arena arena;
 };
 
 struct bd_actstat {
     struct bd_actbucket *block[BD_ACT_BLOCKS]; /* [8 << mantissa] or NULL */
-    struct bd_actpurse *purse;                 /* borrowed; NULL: no limit */
+    struct bd_actpurse *purse; /* borrowed, owns the blocks and batches; NULL:
+                                  they are the statistic's own */
     int mantissa;
     int64_t n, odd; /* finite values; NaN and infinite ones */
     float min, max;
     bool failed; /* out of memory: the fit says so */
     int nbatch;
-    float *batch; /* [2 * nbatch] smallest, largest of each; owned */
+    float *batch; /* [2 * nbatch] smallest, largest of each */
 };
 
 void bd_actstat_init(struct bd_actstat *s, int mantissa);

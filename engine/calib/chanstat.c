@@ -16,8 +16,26 @@ enum {
 struct bd_chanstat {
     int64_t n;
     struct bd_actpurse purse;
-    struct bd_actstat *c; /* [n]; NULL once given up */
+    struct bd_actstat *c; /* [n], in the purse's arena; NULL once given up */
 };
+
+static void give_up(struct bd_chanstat *s)
+{
+    bd_arena_done(&s->purse.arena);
+    s->c = NULL;
+}
+
+static bool open_channels(struct bd_chanstat *s, int batches)
+{
+    s->c = bd_arena_alloc(&s->purse.arena, (size_t)s->n, sizeof(*s->c));
+    for (int64_t i = 0; s->c && i < s->n; i++) {
+        bd_actstat_init(&s->c[i], BD_ACT_COARSE);
+        s->c[i].purse = &s->purse;
+        if (!bd_actstat_batches(&s->c[i], batches))
+            return false;
+    }
+    return s->c != NULL;
+}
 
 struct bd_chanstat *bd_chanstat_new(int64_t channels, int batches)
 {
@@ -27,28 +45,10 @@ struct bd_chanstat *bd_chanstat_new(int64_t channels, int batches)
         return NULL;
     s->n = channels;
     s->purse.most = (size_t)channels * BLOCKS_EACH;
-    s->c = bd_calloc((size_t)channels, sizeof(*s->c));
-    for (int64_t i = 0; s->c && i < channels; i++) {
-        bd_actstat_init(&s->c[i], BD_ACT_COARSE);
-        s->c[i].purse = &s->purse;
-    }
-    for (int64_t i = 0; s->c && i < channels; i++)
-        if (!bd_actstat_batches(&s->c[i], batches)) {
-            bd_chanstat_free(s);
-            return NULL;
-        }
-    if (s->c)
+    if (open_channels(s, batches))
         return s;
-    bd_free(s);
+    bd_chanstat_free(s);
     return NULL;
-}
-
-static void give_up(struct bd_chanstat *s)
-{
-    for (int64_t i = 0; s->c && i < s->n; i++)
-        bd_actstat_done(&s->c[i]);
-    bd_free(s->c);
-    s->c = NULL;
 }
 
 void bd_chanstat_free(struct bd_chanstat *s)

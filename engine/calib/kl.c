@@ -29,6 +29,8 @@ enum {
     ZOOMS = 40
 };
 
+static const double tie = 1e-9; /* nats; the smaller clip wins */
+
 /* Prefix sums over the bins b < k: counts, bins in use, sum of h log h. */
 struct sums {
     double lo, w; /* bin b is [lo + b w, lo + (b + 1) w) */
@@ -194,8 +196,8 @@ static bd_status walk(int *at, struct bd_qparam *p, struct bd_calib_fit *f,
         if (st != BD_OK)
             return st;
         d = divergence(s, &in, f->cuts, n);
-        if (d < best) {
-            best = d;
+        if (d <= best + tie) {
+            best = fmin(d, best);
             *at = i;
         }
     }
