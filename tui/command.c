@@ -279,8 +279,8 @@ static bool run_unmark(struct ui *ui, const char *args)
 /* The screen never waits for a disk: there the outcome follows as news
  * (ui_changed), within moments.  A script has nothing to keep alive and goes
  * on when the file is there. */
-static bool wrote(struct ui *ui, bd_status st, const char *path,
-                  const struct bd_err *err)
+bool ui_wrote(struct ui *ui, bd_status st, const char *path,
+              const struct bd_err *err)
 {
     char shown[300];
     if (st != BD_OK) {
@@ -298,7 +298,7 @@ static bool export_to(struct ui *ui, const char *path, bool force)
     bd_status st =
         ui->batch ? bd_session_export(ui->s, path, force, &err)
                   : bd_session_export_soon(ui->s, path, force, &err);
-    return wrote(ui, st, path, &err);
+    return ui_wrote(ui, st, path, &err);
 }
 
 /* The y of the question. */
@@ -341,42 +341,6 @@ static bool run_export_force(struct ui *ui, const char *args)
     if (*args)
         snprintf(ui->path, sizeof ui->path, "%s", args);
     return export_to(ui, ui->path, true);
-}
-
-/* The cursor's layer as a picture, for papers and colleagues. */
-static bool plot_to(struct ui *ui, bool force)
-{
-    struct bd_err err = {0};
-    const char *to = ui->picture;
-    bd_status st =
-        ui->batch
-            ? bd_session_plot(ui->s, ui->list.cur, to, force, &err)
-            : bd_session_plot_soon(ui->s, ui->list.cur, to, force, &err);
-    return wrote(ui, st, to, &err);
-}
-
-static void overwrite_plot(struct ui *ui)
-{
-    plot_to(ui, true);
-}
-
-static bool run_plot(struct ui *ui, const char *args)
-{
-    char shown[300];
-    if (!*args || ui->list.at < 0) {
-        ui_warn(ui, "takes a file name, as in :plot conv1.png");
-        return false;
-    }
-    snprintf(ui->picture, sizeof ui->picture, "%s", args);
-    bd_text_show(shown, sizeof shown, args, 60);
-    if (!bd_file_exists(args))
-        return plot_to(ui, false);
-    if (ui->batch) {
-        ui_warn(ui, "%s exists; take another name", shown);
-        return false;
-    }
-    ui_confirm(ui, overwrite_plot, "%s exists. Overwrite it?", shown);
-    return true;
 }
 
 /* What is saved is the picture a terminal without colour would show, so the
@@ -520,6 +484,8 @@ const struct ui_command ui_commands[] = {
     {"clip", "clip [LAYERS] RULE", "max percentile99.9 mse manual0.1",
      run_clip},
     {"grain", "grain [LAYERS] NAME", "tensor channel group128", run_grain},
+    {"bottleneck", "bottleneck 39dB", "bit planes of inputs: 39dB, loss 16, "
+     "rate 4.5", ui_planes_command},
     {"goto", "goto LAYER", "move the cursor to a layer", run_goto},
     {"mark", "mark PATTERN", "mark layers, as in *conv1", run_mark},
     {"unmark", "unmark [PATTERN]", "take marks off", run_unmark},
@@ -530,8 +496,8 @@ const struct ui_command ui_commands[] = {
     {"export", "export [FILE]", "write the configuration", run_export},
     {"export!", "export! [FILE]", "write it, overwriting",
      run_export_force},
-    {"plot", "plot FILE.png", "the layer's histogram as a picture",
-     run_plot},
+    {"plot", "plot [WHAT] FILE.png", "histogram channels sensitivity tradeoff",
+     ui_plot},
     {"keep", "keep [NAME]", "this configuration, to compare", ui_keep},
     {"forget", "forget NAME", "what was kept under it", ui_forget},
     {"compare", "compare [A,] B", "two of them side by side", ui_compare},

@@ -21,12 +21,12 @@ static const struct wg_column columns[C_COLUMNS] = {
     [C_NAME] = {"layer", 12, 30, 0, false, true},
     [C_A] = {"A", 10, 26, 0, false, false},
     [C_B] = {"B", 10, 26, 0, false, false},
-    [C_AKB] = {"A KB", 6, 7, 2, true, false},
-    [C_BKB] = {"B KB", 6, 7, 2, true, false},
-    [C_AIN] = {"A input", 7, 8, 1, true, false},
-    [C_BIN] = {"B input", 7, 8, 1, true, false},
-    [C_ADB] = {"A PSNR", 6, 7, 3, true, false},
-    [C_BDB] = {"B PSNR", 6, 7, 3, true, false},
+    [C_AKB] = {"A KB", 6, 7, 0, true, false},
+    [C_BKB] = {"B KB", 6, 7, 0, true, false},
+    [C_AIN] = {"A input", 7, 8, 0, true, false},
+    [C_BIN] = {"B input", 7, 8, 0, true, false},
+    [C_ADB] = {"A PSNR", 6, 7, 0, true, false},
+    [C_BDB] = {"B PSNR", 6, 7, 0, true, false},
     [C_DELTA] = {"B - A", 6, 7, 0, true, false},
 };
 
@@ -304,7 +304,7 @@ static void draw_verdict(struct view *v, struct wg_rect r)
 
 /* Names as wide as the longest, choices as wide as the widest shown, inputs
  * only where any is quantized: which leaves room for what differs. */
-static void lay_columns(struct view *v)
+static void lay_columns(struct view *v, int width)
 {
     const struct bd_model *m = bd_session_model(v->ui->s);
     struct wg_column *col = v->col;
@@ -327,6 +327,15 @@ static void lay_columns(struct view *v)
     }
     if (!inputs)
         col[C_AIN].min = col[C_BIN].min = -1;
+    /* Pairs leave together: half of one compares nothing. */
+    static const int pair[3] = {C_AIN, C_AKB, C_ADB};
+    for (int k = 0; k < 3; k++) {
+        int sum = 1;
+        for (int i = 0; i < C_COLUMNS; i++)
+            sum += col[i].min >= 0 ? col[i].min + 1 : 0;
+        if (sum > width)
+            col[pair[k]].min = col[pair[k] + 1].min = -1;
+    }
 }
 
 static void draw(struct ui *ui, void *state, struct wg_rect body)
@@ -342,7 +351,7 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
                   side);
     draw_verdict(&v, (struct wg_rect){body.x, body.y + 2, body.w, 1});
     struct wg_rect r = {body.x, body.y + HEAD_H, body.w, body.h - HEAD_H};
-    lay_columns(&v);
+    lay_columns(&v, r.w);
     struct wg_table t = {.col = v.col, .ncol = C_COLUMNS, .nrow = v.rows,
                          .top = st->top, .cursor = v.at, .sort_col = -1,
                          .cell = cell, .arg = &v};

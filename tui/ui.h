@@ -107,6 +107,7 @@ struct ui {
     char find[128];              /* last `/` */
     char path[1024];             /* of the next export */
     char picture[1024];          /* of the last :plot */
+    enum bd_picture_what picture_what;
     int level;                   /* grid level looked at, -1 = none */
     uint64_t digest;             /* of the configuration last seen */
     bool overlay_quant, log_counts;
@@ -218,6 +219,19 @@ void ui_ask_keep(struct ui *ui);
 /* Opens Compare with these sides; NULL = as it was. */
 bool ui_compare_sides(struct ui *ui, const char *a, const char *b);
 
+/* ------------------------------------------------------------- planes.c */
+/* The PSNR that inputs must reach, `by` dB up or down. */
+void ui_planes_step(struct ui *ui, int by);
+bool ui_planes_command(struct ui *ui, const char *args);
+/* Kept planes, the highest first: "#####..." in the glyphs of this tier. */
+char *ui_planes_strip(char *out, size_t cap, const struct ui *ui,
+                      const struct bd_planecode *c);
+bool ui_planes_used(const struct ui *ui); /* some layer has planes */
+enum wg_role ui_planes_cell(char *out, size_t cap, const struct ui *ui,
+                            int layer); /* "" where the layer has none */
+/* Planes of the input's channels as a map; returns the rows used. */
+int ui_planes_channels(struct ui *ui, struct wg_rect r);
+
 /* ------------------------------------------------------------ command.c */
 struct ui_command {
     const char *name, *usage, *help;
@@ -229,6 +243,10 @@ bool ui_command_run(struct ui *ui, const char *line);
 /* Writes the configuration to ui->path; an existing file is asked about, or
  * refused. */
 bool ui_export(struct ui *ui, bool ask);
+/* Says how the writing of a file went, or that it goes on. */
+bool ui_wrote(struct ui *ui, bd_status st, const char *path,
+              const struct bd_err *err);
+bool ui_plot(struct ui *ui, const char *args); /* picture.c: "[WHAT] FILE" */
 const struct ui_command *ui_command_find(const char *word, size_t n);
 
 /* --------------------------------------------------------------- sens.c */

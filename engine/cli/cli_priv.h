@@ -83,7 +83,7 @@ struct cli_args {
     double rtol, atol, lr, momentum, decay, require;
     int64_t epochs;
     bool is_signed, is_unsigned, ascii, linear, nomouse, log_counts;
-    bool no_augment, strict, all;
+    bool no_augment, strict, all, measure;
 };
 
 struct cli {
@@ -138,6 +138,13 @@ bool bd_cli_size(int *w, int *h, const char *text, struct bd_err *err);
  * The error names the model. */
 bd_status bd_cli_session(struct bd_session **out, struct cli *c,
                          const struct bd_session_opts *o);
+
+/* The sensitivities of c->a.sensitivity, warnings as notes. */
+bd_status bd_cli_read_sens(struct bd_sens_table *out, struct cli *c,
+                           const struct bd_session *s);
+/* Measures what the picture needs and draws it. */
+bd_status bd_cli_plot_known(struct cli *c, struct bd_session *s,
+                            struct bd_plot_ask *ask);
 
 /* ---------------------------------------------------------------- talking */
 void bd_cli_help(const struct cli_verb *v);

@@ -1,5 +1,7 @@
-/* plot: pictures of one layer as PNG: its histogram with the grid under it,
- * or the grid's staircase. */
+/* plot: pictures as PNG.  Of one layer: its histogram with the grid under it
+ * or the grid's staircase, drawn here.  Channels, sensitivities and the
+ * trade-off are the session's pictures; what they need is measured first
+ * (plot_known.c). */
 #include "cli/cli_priv.h"
 #include "plot/plot.h"
 
@@ -14,8 +16,8 @@ enum { PLOT_BINS = 128 };
 
 /* clang-format off */
 static const struct cli_option own[] = {
-    {CLI_TEXT, "--what", 0, "KIND", "histogram (default) or grid", AT(what),
-     0, 0},
+    {CLI_TEXT, "--what", 0, "KIND", "histogram (default), grid, channels, "
+     "sensitivity, tradeoff", AT(what), 0, 0},
     {CLI_TEXT, "--layer", 'l', "NAME", "which layer (default: the first)",
      AT(layer), 0, 0},
     {CLI_TEXT, "--size", 0, "WxH", "in pixels (default 1200x800)", AT(size),
@@ -24,11 +26,16 @@ static const struct cli_option own[] = {
      0, 0},
     {CLI_FLAG, "--log", 0, NULL, "counts on a log scale", AT(log_counts), 0,
      0},
+    {CLI_TEXT, "--sweep", 0, "FILE", "sensitivities of an earlier sweep, "
+     "instead of a new one", AT(sensitivity), 0, 0},
+    {CLI_FLAG, "--measure", 0, NULL, "tradeoff: measure the front's points, "
+     "too", AT(measure), 0, 0},
     {.type = CLI_END},
 };
 /* clang-format on */
 static const struct cli_option *const options[] = {
-    own, bd_cli_config, bd_cli_model, bd_cli_output, bd_cli_common, NULL,
+    own,           bd_cli_data,   bd_cli_config, bd_cli_model,
+    bd_cli_output, bd_cli_common, NULL,
 };
 
 struct plot {
@@ -206,12 +213,16 @@ static bd_status draw_grid(struct bd_canvas *canvas, struct plot *p,
 struct kind {
     const char *name;
     bd_status (*draw)(struct bd_canvas *canvas, struct plot *p,
-                      struct bd_err *err);
+                      struct bd_err *err); /* NULL: the session's */
+    enum bd_picture_what known;
 };
 
 static const struct kind kinds[] = {
-    {"histogram", draw_histogram},
-    {"grid", draw_grid},
+    {"histogram", draw_histogram, BD_PICTURE_HISTOGRAM},
+    {"grid", draw_grid, BD_PICTURE_HISTOGRAM},
+    {"channels", NULL, BD_PICTURE_CHANNELS},
+    {"sensitivity", NULL, BD_PICTURE_SENSITIVITY},
+    {"tradeoff", NULL, BD_PICTURE_TRADEOFF},
 };
 enum { NKINDS = sizeof kinds / sizeof *kinds };
 
@@ -254,6 +265,26 @@ static const struct kind *check(struct plot *p, int *w, int *h)
     if (bd_cli_save_check(p->c) != BD_OK)
         return NULL;
     return find_kind(a->what ? a->what : "histogram", err);
+}
+
+static bd_status draw_known(struct plot *p, const struct kind *k, int w,
+                            int h)
+{
+    struct bd_session_opts o = bd_cli_session_opts(&p->c->a);
+    const char *theme = p->c->a.theme;
+    struct bd_plot_ask ask = {.what = k->known, .path = p->c->a.output,
+                              .force = p->c->a.force, .w = w, .h = h,
+                              .theme = theme ? theme : "light"};
+    bd_status st;
+
+    o.no_state = true;
+    st = bd_cli_session(&p->s, p->c, &o);
+    if (st == BD_OK && k->known == BD_PICTURE_CHANNELS) {
+        st = pick_layer(p, &p->c->err);
+        if (st == BD_OK)
+            ask.layer = (int)(p->l - bd_session_model(p->s)->layer);
+    }
+    return st == BD_OK ? bd_cli_plot_known(p->c, p->s, &ask) : st;
 }
 
 static bd_status draw(struct plot *p, const struct kind *k, int w, int h)
@@ -303,7 +334,9 @@ static int run(struct cli *c)
     struct plot p = {.c = c};
     int w = 1200, h = 800;
     const struct kind *k = check(&p, &w, &h);
-    bd_status st = k ? draw(&p, k, w, h) : BD_EINVALID;
+    bd_status st = !k         ? BD_EINVALID
+                   : !k->draw ? draw_known(&p, k, w, h)
+                              : draw(&p, k, w, h);
 
     bd_free(p.levels);
     bd_free(p.cuts);
@@ -315,10 +348,11 @@ static int run(struct cli *c)
 
 const struct cli_verb bd_verb_plot = {
     .name = "plot",
-    .summary = "A picture of one layer: histogram with grid, or staircase.",
+    .summary = "A picture: a layer's weights or channels, sensitivity, "
+               "trade-off.",
     .example = "bitdial plot resnet20.onnx --layer conv1 --weights apot:4 "
                "-o conv1.png",
-    .usage = "plot MODEL --what histogram|grid -o FILE.png [OPTIONS]",
+    .usage = "plot MODEL --what KIND -o FILE.png [OPTIONS]",
     .options = options,
     .min_files = 1,
     .max_files = 1,

@@ -298,30 +298,6 @@ static void baseline(struct search *s)
 /* Losses from a file; else a sweep of our own over some images; else the
  * session falls back to the error of the weights. */
 enum { QUICK_IMAGES = 256 };
-static bd_status read_losses(struct search *s, struct cli *c)
-{
-    struct bd_str warn = {0};
-    char *text = NULL;
-    size_t n;
-    bd_status st = bd_file_read(&text, &n, c->a.sensitivity, (size_t)64 << 20,
-                                &c->err);
-
-    if (st == BD_OK)
-        st = bd_sens_read(&s->sens, bd_session_model(s->s),
-                          (struct bd_text){text, n}, &warn, &c->err);
-    for (char *line = warn.s; st == BD_OK && line && *line;) {
-        char *end = strchr(line, '\n');
-
-        if (end)
-            *end = '\0';
-        bd_cli_note("%s: %s", c->a.sensitivity, line);
-        line = end ? end + 1 : NULL;
-    }
-    bd_str_done(&warn);
-    bd_free(text);
-    return st == BD_OK ? st : bd_err_file(&c->err, c->a.sensitivity);
-}
-
 static bd_status find_losses(struct search *s, struct cli *c)
 {
     struct bd_sweep_opts o = {.nbits = 5, .bits = {2, 3, 4, 5, 6},
@@ -330,7 +306,7 @@ static bd_status find_losses(struct search *s, struct cli *c)
     bd_status st = BD_OK;
 
     if (c->a.sensitivity) {
-        st = read_losses(s, c);
+        st = bd_cli_read_sens(&s->sens, c, s->s);
     } else if (!bd_session_why_no_accuracy(s->s)) {
         bd_cli_watch_task(&c->watch, "sensitivities");
         st = bd_session_now_sweep(&s->sens, s->s, &o, c->watch.ctl, &c->err);

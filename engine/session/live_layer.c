@@ -345,3 +345,23 @@ void bd_live_channels(struct bd_session *s, int layer)
         .key = key, .lane = BD_LANE_FAST, .title = "channels", .arg = o,
         .run = c_run, .free_arg = bd_live_order_free, .free_result = bd_free});
 }
+
+bd_status bd_live_channels_now(struct bd_session *s, int layer,
+                               struct bd_err *err)
+{
+    const struct bd_tensorcfg *t = &s->cfg.layer[layer].w;
+    struct bd_layer_live *l = &s->live[layer];
+    void *answer = NULL;
+    if (l->chan && l->chan->digest == bd_tensorcfg_digest(t))
+        return BD_OK;
+    struct bd_live_order *o = bd_live_order_new(s, layer, t);
+    if (!o)
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    bd_status st = c_run(&answer, o, NULL, err);
+    bd_live_order_free(o);
+    if (st != BD_OK)
+        return st;
+    bd_free(l->chan);
+    l->chan = answer;
+    return BD_OK;
+}

@@ -442,9 +442,16 @@ struct bd_planes_net { /* of the layers that have method 'bottleneck' now */
                          number of values; NaN: not all counted */
     bool waiting;     /* a threshold is to be set when codes are counted */
     struct bd_threshold now; /* set last; db 0: none yet */
+    double rate;      /* spent last, after any threshold; 0: none */
 };
+/* What was set last: "39 dB", "rate 4.5", "" for neither. */
+char *bd_planes_net_goal(char *out, size_t cap,
+                         const struct bd_planes_net *n);
 void bd_session_planes_net(struct bd_planes_net *out,
                            const struct bd_session *s, enum bd_part part);
+/* "4.64 planes on average, 4.5 by number of values" */
+char *bd_planes_net_text(char *out, size_t cap,
+                         const struct bd_planes_net *n);
 /* The input channels of a layer, each over a range of its own; counted on a
  * lane.  NULL until then; borrowed until the next collect. */
 const struct bd_plane_table *bd_session_plane_channels(struct bd_session *s,

@@ -13,7 +13,7 @@
  *   history.c  undo
  *   persist.c  autosave, resume
  *   steps.c    the undo list in the session file
- *   write.c    export and pictures, on a lane; plot.c: what a picture shows
+ *   write.c    export and pictures, on a lane; plot.c, pictures.c: what they show
  *   kept.c     configurations kept under names; compare.c: two of them
  *   tools.c    the table of tools: sweep, search, ..., each with its own
  *              state and jobs, so that nothing above has to know them
@@ -475,13 +475,16 @@ bd_status bd_document_plain(struct bd_str *out, const struct bd_session *s,
                             int64_t edits, struct bd_err *err);
 void bd_write_done(struct bd_session *s, const struct bd_done *d);
 
-/* plot.c: a copy of what a layer's picture shows. */
+/* plot.c: a copy of what a picture shows, drawn and written by any thread. */
 struct bd_picture;
-bd_status bd_picture_new(struct bd_picture **out, const struct bd_session *s,
-                         int layer, struct bd_err *err);
+bd_status bd_picture_new(struct bd_picture **out, struct bd_session *s,
+                         const struct bd_plot_ask *ask, struct bd_err *err);
 bd_status bd_picture_write(const struct bd_picture *p, const char *path,
                            bool force, struct bd_err *err);
 void bd_picture_free(struct bd_picture *p); /* NULL is fine */
+/* live_layer.c: on the caller's thread, for when there are no lanes. */
+bd_status bd_live_channels_now(struct bd_session *s, int layer,
+                               struct bd_err *err);
 
 /* edit.c: puts a finished step in force, or frees it; needs all its layers
  * to be legal. */

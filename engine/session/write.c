@@ -260,14 +260,14 @@ bd_status bd_session_export_soon(struct bd_session *s, const char *path,
     return submit(s, o, err);
 }
 
-bd_status bd_session_plot_soon(struct bd_session *s, int layer,
-                               const char *path, bool force,
+bd_status bd_session_plot_soon(struct bd_session *s,
+                               const struct bd_plot_ask *ask,
                                struct bd_err *err)
 {
-    struct order *o = order_new(path, force, err);
+    struct order *o = order_new(ask->path, ask->force, err);
     if (!o)
         return BD_ENOMEM;
-    bd_status st = bd_picture_new(&o->picture, s, layer, err);
+    bd_status st = bd_picture_new(&o->picture, s, ask, err);
     if (st != BD_OK) {
         order_free(o);
         return st;

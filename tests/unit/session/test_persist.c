@@ -339,7 +339,8 @@ static void a_lane_writes_and_reports(void **state)
     assert_true(bd_session_news(s, text, sizeof text, &refused));
     assert_true(refused);
     assert_non_null(strstr(text, "lane.json"));
-    assert_int_equal(bd_session_plot_soon(s, 0, picture, false, NULL),
+    assert_int_equal(bd_session_plot_soon(s, &(struct bd_plot_ask){.path = picture},
+                                          NULL),
                      BD_OK);
     settle(s);
     assert_true(bd_session_news(s, text, sizeof text, &refused));
