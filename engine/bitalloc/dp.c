@@ -24,6 +24,10 @@ struct label {
     int pick;
 };
 
+struct span { /* of labels */
+    size_t from, end;
+};
+
 struct search {
     const struct reduced *r;
     double price;
@@ -34,7 +38,23 @@ struct search {
     size_t *begin;  /* [n+2] where each stage begins */
     size_t cap;
     bool full; /* LABELS were not enough */
+    int *order;    /* [n] groups as the stages take them */
 };
+
+/* How much worse, at the price, a group's second choice is than its first. */
+struct gap {
+    int group;
+    double gap;
+};
+
+static int widest_first(const void *a, const void *b)
+{
+    const struct gap *x = a, *y = b;
+
+    if (x->gap != y->gap)
+        return x->gap > y->gap ? -1 : 1;
+    return x->group - y->group;
+}
 
 static double min_priced(const struct search *s, size_t g)
 {
@@ -44,6 +64,34 @@ static double min_priced(const struct search *s, size_t g)
     for (size_t k = 0; k < s->r->group[g].n; k++)
         least = fmin(least, o[k].loss + s->price * o[k].cost);
     return least;
+}
+
+/* Groups whose first choice is clear come first: there the bound leaves one
+ * label of many, and the stages that multiply labels come last. */
+static bool set_order(struct search *s)
+{
+    struct gap *v = bd_alloc(s->r->n + 1, sizeof *v);
+
+    s->order = bd_alloc(s->r->n + 1, sizeof *s->order);
+    for (size_t g = 0; v != NULL && g < s->r->n; g++) {
+        const struct bd_alloc_option *o = bd_alloc_options(s->r, g);
+        double first = INFINITY, second = INFINITY;
+
+        for (size_t k = 0; k < s->r->group[g].n; k++) {
+            double z = o[k].loss + s->price * o[k].cost;
+
+            second = fmin(second, fmax(first, z));
+            first = fmin(first, z);
+        }
+        v[g] = (struct gap){(int)g, second - first};
+    }
+    if (v != NULL && s->order != NULL) {
+        qsort(v, s->r->n, sizeof *v, widest_first);
+        for (size_t g = 0; g < s->r->n; g++)
+            s->order[g] = v[g].group;
+    }
+    bd_free(v);
+    return v != NULL && s->order != NULL;
 }
 
 static bool hopeless(const struct search *s, size_t next, double cost,
@@ -57,44 +105,57 @@ static bool hopeless(const struct search *s, size_t next, double cost,
            s->best - 1e-12 * fabs(s->best);
 }
 
-static int by_cost(const void *a, const void *b)
+/* The next label of the stage in the making, by cost and then by loss: each
+ * option shifts the sorted labels of the stage before, so this is a merge of
+ * sorted lists.  next[k]: how far option k has come.  false: all taken. */
+static bool pop(struct label *out, const struct search *s,
+                const struct bd_alloc_option *o, size_t options,
+                struct span before, size_t *next)
 {
-    const struct label *x = a, *y = b;
+    bool any = false;
 
-    if (x->cost != y->cost)
-        return x->cost < y->cost ? -1 : 1;
-    if (x->loss != y->loss)
-        return x->loss < y->loss ? -1 : 1;
-    return x->pick - y->pick;
+    for (size_t k = 0; k < options; k++) {
+        const struct label *l = &s->label[before.from + next[k]];
+        double cost, loss;
+
+        if (before.from + next[k] >= before.end)
+            continue;
+        cost = l->cost + o[k].cost;
+        loss = l->loss + o[k].loss;
+        if (any && (cost > out->cost ||
+                    (cost == out->cost && loss >= out->loss)))
+            continue;
+        *out = (struct label){cost, loss, before.from + next[k], (int)k};
+        any = true;
+    }
+    if (any)
+        next[out->pick]++;
+    return any;
 }
 
 /* Stage g + 1 from stage g; false on exhaustion. */
 static bool extend(struct search *s, size_t g)
 {
-    const struct bd_alloc_option *o = bd_alloc_options(s->r, g);
-    size_t from = s->begin[g], end = s->begin[g + 1], n = end, kept = end;
+    size_t at = (size_t)s->order[g], options = s->r->group[at].n;
+    const struct bd_alloc_option *o = bd_alloc_options(s->r, at);
+    struct span before = {s->begin[g], s->begin[g + 1]};
+    size_t n = before.end, *next = bd_calloc(options + 1, sizeof *next);
+    struct label l;
+    bool ok = next != NULL;
 
-    for (size_t i = from; i < end; i++) {
-        s->full = s->full || n + s->r->group[g].n > LABELS;
-        if (s->full)
-            return true;
-        if (!bd_grow((void **)&s->label, &s->cap, n + s->r->group[g].n,
-                     sizeof *s->label))
-            return false;
-        for (size_t k = 0; k < s->r->group[g].n; k++) {
-            double cost = s->label[i].cost + o[k].cost;
-            double loss = s->label[i].loss + o[k].loss;
-
-            if (!hopeless(s, g + 1, cost, loss))
-                s->label[n++] = (struct label){cost, loss, i, (int)k};
-        }
+    while (ok && !s->full && pop(&l, s, o, options, before, next)) {
+        if (n > before.end && l.loss >= s->label[n - 1].loss)
+            continue;
+        if (hopeless(s, g + 1, l.cost, l.loss))
+            continue;
+        s->full = n == LABELS;
+        ok = bd_grow((void **)&s->label, &s->cap, n + 1, sizeof *s->label);
+        if (ok)
+            s->label[n++] = l;
     }
-    qsort(s->label + end, n - end, sizeof *s->label, by_cost);
-    for (size_t i = end; i < n; i++)
-        if (kept == end || s->label[i].loss < s->label[kept - 1].loss)
-            s->label[kept++] = s->label[i];
-    s->begin[g + 2] = kept;
-    return true;
+    bd_free(next);
+    s->begin[g + 2] = n;
+    return ok;
 }
 
 static bool prepare(struct search *s)
@@ -105,11 +166,14 @@ static bool prepare(struct search *s)
     s->cheap = bd_calloc(n + 1, sizeof *s->cheap);
     s->begin = bd_calloc(n + 2, sizeof *s->begin);
     if (s->rest == NULL || s->cheap == NULL || s->begin == NULL ||
-        !bd_grow((void **)&s->label, &s->cap, 1, sizeof *s->label))
+        !bd_grow((void **)&s->label, &s->cap, 1, sizeof *s->label) ||
+        !set_order(s))
         return false;
     for (size_t g = n; g-- > 0;) {
-        s->rest[g] = s->rest[g + 1] + min_priced(s, g);
-        s->cheap[g] = s->cheap[g + 1] + bd_alloc_options(s->r, g)[0].cost;
+        size_t at = (size_t)s->order[g];
+
+        s->rest[g] = s->rest[g + 1] + min_priced(s, at);
+        s->cheap[g] = s->cheap[g + 1] + bd_alloc_options(s->r, at)[0].cost;
     }
     s->label[0] = (struct label){0, 0, 0, 0};
     s->begin[1] = 1;
@@ -125,7 +189,7 @@ static bool trace_back(int *pick, const struct search *s)
         return false;
     at--;
     for (size_t g = n; g-- > 0;) {
-        pick[g] = s->label[at].pick;
+        pick[s->order[g]] = s->label[at].pick;
         at = s->label[at].from;
     }
     return true;
@@ -158,6 +222,7 @@ static bd_status improve(struct bd_alloc_result *out,
     bd_free(s.rest);
     bd_free(s.cheap);
     bd_free(s.begin);
+    bd_free(s.order);
     bd_free(pick);
     bd_free(step);
     return ok ? BD_OK : BD_ENOMEM;

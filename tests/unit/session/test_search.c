@@ -372,10 +372,10 @@ static void asked_solved_taken(void **state)
     assert_non_null(v.best);
     double loss = v.best->loss;
     uint64_t digest = bd_bitcfg_digest(&v.best->cfg);
-    o.target = 5; /* no job: the answer is there when one looks */
+    o.target = 6; /* no job: the answer is there when one looks */
     assert_int_equal(bd_session_search(s, &o, &e), BD_OK);
     bd_session_search_view(&v, s);
-    assert_true(v.best->loss < loss && v.best->budget == 5);
+    assert_true(v.best->loss < loss && v.best->budget == 6);
     o.target = 4.5;
     bd_session_search(s, &o, &e);
     bd_session_search_view(&v, s);
