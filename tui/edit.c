@@ -177,16 +177,19 @@ static void cycle_clip(struct ui *ui)
             &err);
 }
 
-/* tensor, channel, groups of 128, and round again. */
+/* tensor, channel, groups (of the method's own size, or 128), and round
+ * again. */
 static void cycle_grain(struct ui *ui)
 {
     struct bd_err err = {0};
     struct bd_sel sel = ui_selection(ui);
     if (nothing(ui, sel))
         return;
-    int now = bd_session_cfg(ui->s)->layer[sel.layer[0]].w.grain;
-    enum bd_grain grain = (enum bd_grain)((now + 1) % 3);
-    int group = grain == BD_GRAIN_GROUP ? 128 : 0;
+    const struct bd_tensorcfg *w =
+        &bd_session_cfg(ui->s)->layer[sel.layer[0]].w;
+    enum bd_grain grain = (enum bd_grain)((w->grain + 1) % 3);
+    int own = bd_quantizer_at(w->quant)->group;
+    int group = grain == BD_GRAIN_GROUP ? (own > 0 ? own : 128) : 0;
     ui_said(ui,
             bd_session_set_grain(ui->s, sel, BD_PART_W,
                                  (struct bd_grain_choice){grain, group}, &err),
@@ -284,6 +287,10 @@ bool ui_edit(struct ui *ui, enum ui_action a, int count)
         return move_level(ui, count), true;
     case UI_LEVEL_PREV:
         return move_level(ui, -count), true;
+    case UI_PSNR_DOWN:
+        return ui_planes_step(ui, -count), true;
+    case UI_PSNR_UP:
+        return ui_planes_step(ui, count), true;
     case UI_UNDO:
         return undo(ui, false), true;
     case UI_REDO:
