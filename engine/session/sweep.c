@@ -85,16 +85,17 @@ static bd_status run(void **result, void *arg, struct bd_ctl *ctl,
 }
 
 /* Into the log, and under the eyes. */
-static void say_end(struct bd_session *s, const struct answer *a)
+static void say_end(struct bd_session *s, const struct bd_sens_table *t,
+                    const char *note)
 {
     char *text = s->news.text;
 
-    if (a->note[0])
-        bd_session_say(s, "%s", a->note);
-    if (a->t.complete)
+    if (note[0])
+        bd_session_say(s, "%s", note);
+    if (t->complete)
         snprintf(text, sizeof s->news.text,
-                 "sensitivity: %zu choices on %lld images", a->t.n,
-                 (long long)a->t.images);
+                 "sensitivity: %zu choices on %lld images", t->n,
+                 (long long)t->images);
     else
         snprintf(text, sizeof s->news.text,
                  "sensitivity: stopped; what was measured is kept, and the "
@@ -151,7 +152,7 @@ static void accept(struct bd_session *s, void *state, struct bd_done *d,
     a->t = (struct bd_sens_table){0};
     look_over(t);
     if (!d->partial)
-        say_end(s, a);
+        say_end(s, &t->t, a->note);
     free_answer(a);
 }
 
