@@ -37,6 +37,9 @@ struct answer {
 
 enum { ONE, AGAIN }; /* sub keys */
 
+static const char changed[] =
+    "the choices it was made for have changed meanwhile: not applied";
+
 /* ------------------------------------------------------------------- the job */
 
 static void order_free(void *p)
@@ -261,9 +264,7 @@ static bd_status step_of(struct bd_step *step, struct bd_session *s,
         if (bd_layercfg_same(&knew->layer[i], &made->cfg.layer[i]))
             continue;
         if (!bd_layercfg_same(now, &knew->layer[i]))
-            return bd_fail(err, BD_EINVALID,
-                           "the choices it was made for have changed "
-                           "meanwhile: not applied");
+            return bd_fail(err, BD_EINVALID, "%s", changed);
         c->layer = (int)i;
         bd_layercfg_copy(&c->before, now);
         bd_layercfg_copy(&c->after, &made->cfg.layer[i]);
@@ -282,6 +283,10 @@ static bd_status put_in_force(struct bd_session *s,
     if (from != s->at)
         return bd_fail(err, BD_EINVALID, "the network it was made for is no "
                                          "longer there: not applied");
+    /* What looked at the quantized network fits that one only. */
+    if (made->stage && made->stage->note.under.n > 0 &&
+        bd_bitcfg_digest(knew) != bd_bitcfg_digest(&s->cfg))
+        return bd_fail(err, BD_EINVALID, "%s", changed);
     bd_status st = step_of(&step, s, knew, made, err);
     if (st == BD_OK && made->stage) {
         if (!bd_stages_adopt(s, made->stage))
