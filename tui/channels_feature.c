@@ -197,18 +197,25 @@ static void draw_map(struct ui *ui, struct wg_rect r, struct view *v)
 /* ---------------------------------------------------------------- the words */
 static void draw_title(struct ui *ui, struct wg_rect r, const struct view *v)
 {
-    char name[96], text[300];
+    char name[96], text[3][160];
     const struct bd_lab *l = v->f.lab;
-    bd_text_show(name, sizeof name, v->f.split, 40);
+    struct ui_piece p[4];
+    bd_text_show(name, sizeof name, v->f.split, 30);
+    snprintf(text[0], sizeof text[0], "feature at %s", name);
+    p[0] = (struct ui_piece){WG_TITLE, text[0]};
+    snprintf(text[1], sizeof text[1], "   %s",
+             bd_feature_kind_names[v->f.kind]);
+    p[1] = (struct ui_piece){WG_TEXT, text[1]};
     if (l)
-        snprintf(text, sizeof text,
-                 "feature at %s   %lld channels of %lld   %s   %lld images",
-                 name, (long long)l->f.channels, (long long)l->f.size,
-                 bd_feature_kind_names[v->f.kind], (long long)l->f.images);
-    else
-        snprintf(text, sizeof text, "feature at %s   %s", name,
-                 bd_feature_kind_names[v->f.kind]);
-    wg_text(&ui->canvas, r, 1, 0, WG_TITLE, text);
+        snprintf(text[2], sizeof text[2], "   %lld channels of %lld",
+                 (long long)l->f.channels, (long long)l->f.size);
+    p[2] = (struct ui_piece){WG_DIM, text[2]};
+    int x = ui_pieces(ui, r, 1, p, l ? 3 : 2);
+    if (!l)
+        return;
+    snprintf(text[2], sizeof text[2], "   %lld images",
+             (long long)l->f.images);
+    ui_pieces(ui, r, x, p + 2, 1);
 }
 
 /* "0.0744, 0.63 % of 11.8 with one interval for all". */
@@ -250,17 +257,36 @@ static void draw_channel(struct ui *ui, struct wg_rect r, const struct view *v)
 {
     int c = ui->feature.cur;
     const struct bd_qchannel *q = &v->f.lab->t.c[c];
-    char range[32], step[32], mse[32];
+    char text[4][64], number[32];
     int b = v->f.bits ? v->f.bits[c] : 0;
-    wg_textf(&ui->canvas, r, 1, 0, WG_TEXT,
-             "channel %d   %d bits   range %s%s   interval %s   MSE %s", c, b,
-             ui_fmt_short(range, sizeof range, q->range),
-             q->is_signed ? " signed" : "",
-             ui_fmt_short(step, sizeof step, q->interval[b]),
-             ui_fmt_sci(mse, sizeof mse, q->mse[b]));
+    struct ui_piece p[4];
+    snprintf(text[0], sizeof text[0], "channel %d   %d bits", c, b);
+    snprintf(text[1], sizeof text[1], "   MSE %s",
+             ui_fmt_sci(number, sizeof number, q->mse[b]));
+    snprintf(text[2], sizeof text[2], "   range %s%s",
+             ui_fmt_short(number, sizeof number, q->range),
+             q->is_signed ? " signed" : "");
+    snprintf(text[3], sizeof text[3], "   interval %s",
+             ui_fmt_short(number, sizeof number, q->interval[b]));
+    for (int i = 0; i < 4; i++)
+        p[i] = (struct ui_piece){WG_TEXT, text[i]};
+    ui_pieces(ui, r, 1, p, 4);
 }
 
 /* ----------------------------------------------------------------- the plot */
+/* "0.17", "2.8e3": ticks have few cells. */
+static void tick_text(struct wg_tick *t, double v)
+{
+    char *e;
+    snprintf(t->text, sizeof t->text, "%.2g", v);
+    e = strchr(t->text, 'e');
+    if (!e)
+        return;
+    char *digits = e + 2 + strspn(e + 2, "0");
+    e += e[1] == '-' ? 2 : 1;
+    memmove(e, digits, strlen(digits) + 1);
+}
+
 /* The error after each run, against the number of runs; logarithmic, since
  * what counts is the ratio. */
 static void draw_plot(struct ui *ui, struct wg_rect r, const struct view *v)
@@ -279,8 +305,8 @@ static void draw_plot(struct ui *ui, struct wg_rect r, const struct view *v)
     }
     double lo = p[k - 1].y, hi = p[0].y, pad = (hi - lo) / 8 + 1e-6;
     struct wg_tick tick[2] = {{hi, ""}, {lo, ""}};
-    snprintf(tick[0].text, sizeof tick[0].text, "%.2g", f->start);
-    snprintf(tick[1].text, sizeof tick[1].text, "%.2g", f->step[n - 1].mse);
+    tick_text(&tick[0], f->start);
+    tick_text(&tick[1], f->step[n - 1].mse);
     struct wg_scatter s = {.p = p, .n = k, .cursor = -1, .line = p, .nline = k,
                            .x_lo = 0, .x_hi = (double)f->asked,
                            .y_lo = lo - pad, .y_hi = hi + pad, .ytick = tick,

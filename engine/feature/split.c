@@ -129,16 +129,14 @@ static bd_status goes_round(const struct bd_split *s, bool *taint,
                      k[i] >= 0 ? m->layer[k[i]].name : "", 40);
     if (k[0] >= 0 && k[1] >= 0)
         return bd_fail(err, BD_EINVALID,
-                       "'%s' does not cut the network: a shortcut leads round "
-                       "it; '%s' before and '%s' behind it do",
+                       "a path leads round '%s'; split at '%s' or '%s'",
                        name, other[0], other[1]);
     if (k[0] >= 0 || k[1] >= 0)
         return bd_fail(err, BD_EINVALID,
-                       "'%s' does not cut the network: a shortcut leads round "
-                       "it; '%s' does",
-                       name, other[k[0] < 0]);
+                       "a path leads round '%s'; split at '%s'", name,
+                       other[k[0] < 0]);
     return bd_fail(err, BD_EINVALID,
-                   "'%s' does not cut the network, and no layer's input does",
+                   "a path leads round '%s', and round every other layer",
                    name);
 }
 

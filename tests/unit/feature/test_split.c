@@ -98,9 +98,9 @@ static void test_refusals(void **state)
 
     (void)state;
     open_net(&t, "resnet20", small);
-    refused(&t, "layer2.0.conv2", "'layer2.0.conv1' before and");
-    refused(&t, "layer1.1.conv2", "does not cut");
-    refused(&t, "layer2.0.downsample.0.out", "shortcut leads round it");
+    refused(&t, "layer2.0.conv2", "split at 'layer2.0.conv1' or 'layer2.");
+    refused(&t, "layer1.1.conv2", "a path leads round 'layer1.1.conv2'");
+    refused(&t, "layer2.0.downsample.0.out", "split at 'layer2.0.");
     refused(&t, "layer2.0.conv9", "'layer2.0.conv");
     refused(&t, "", "is no layer and no value");
     refused(&t, "conv1.weight", "is no layer and no value");
