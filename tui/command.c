@@ -101,7 +101,7 @@ static bool run_abits(struct ui *ui, const char *args)
 }
 
 /* By name, from the engine's table: a new quantizer needs no line here. */
-static bool run_method(struct ui *ui, const char *args)
+static bool set_method(struct ui *ui, const char *args, enum bd_part part)
 {
     struct bd_sel sel;
     struct words w;
@@ -113,12 +113,22 @@ static bool run_method(struct ui *ui, const char *args)
         ui_warn(ui, "no method '%s'; m goes through all of them", w.w[1]);
         return false;
     }
-    return finish(
-        ui, bd_session_set_method(ui->s, sel, BD_PART_W, row, &err), &err);
+    return finish(ui, bd_session_set_method(ui->s, sel, part, row, &err),
+                  &err);
+}
+
+static bool run_method(struct ui *ui, const char *args)
+{
+    return set_method(ui, args, BD_PART_W);
+}
+
+static bool run_amethod(struct ui *ui, const char *args)
+{
+    return set_method(ui, args, BD_PART_A);
 }
 
 /* Row of a NULL-ended list of names, with an optional number behind it:
- * "percentile99.9". */
+ * "group128". */
 static int named(const char *const *names, const char *text, double *num)
 {
     for (int i = 0; names[i]; i++) {
@@ -131,35 +141,38 @@ static int named(const char *const *names, const char *text, double *num)
     return -1;
 }
 
-/* Percentiles and manual clips carry their number in the word itself, as in
- * configuration files: percentile99.9, manual0.17. */
-static bool run_clip(struct ui *ui, const char *args)
+/* The number of a rule is part of its word, as in configuration files:
+ * percentile99.9, manual0.17, ema0.1. */
+static bool set_clip(struct ui *ui, const char *args, enum bd_part part)
 {
     struct bd_sel sel;
     struct words w;
     struct bd_err err = {0};
-    double value = 0;
+    struct bd_clip_choice clip;
     if (!glob_value(ui, args, &sel, &w))
         return false;
-    int rule = named(bd_clip_names, w.w[1], &value);
-    if (rule < 0) {
-        ui_warn(ui, "no clip rule '%s'; there are max percentile99.9 mse "
-                    "manual0.17 learned", w.w[1]);
+    if (!bd_clip_parse(&clip.rule, &clip.value, w.w[1])) {
+        ui_warn(ui, "no clip rule '%s'; there are max percentile99.9 mse kl "
+                    "aciq ema manual0.17 learned", w.w[1]);
         return false;
     }
-    if (rule == BD_CLIP_PERCENTILE && value == 0)
-        value = 99.9;
-    return finish(ui,
-                  bd_session_set_clip(ui->s, sel, BD_PART_W,
-                                      (struct bd_clip_choice){
-                                          (enum bd_clip_rule)rule,
-                                          (float)value},
-                                      &err),
-                  &err);
+    if (clip.rule == BD_CLIP_PERCENTILE && clip.value == 0)
+        clip.value = 99.9f;
+    return finish(ui, bd_session_set_clip(ui->s, sel, part, clip, &err), &err);
+}
+
+static bool run_clip(struct ui *ui, const char *args)
+{
+    return set_clip(ui, args, BD_PART_W);
+}
+
+static bool run_aclip(struct ui *ui, const char *args)
+{
+    return set_clip(ui, args, BD_PART_A);
 }
 
 /* group alone means groups of 128, the size most formats share. */
-static bool run_grain(struct ui *ui, const char *args)
+static bool set_grain(struct ui *ui, const char *args, enum bd_part part)
 {
     struct bd_sel sel;
     struct words w;
@@ -175,12 +188,18 @@ static bool run_grain(struct ui *ui, const char *args)
     }
     if (grain == BD_GRAIN_GROUP && group == 0)
         group = 128;
-    return finish(ui,
-                  bd_session_set_grain(ui->s, sel, BD_PART_W,
-                                       (struct bd_grain_choice){
-                                           (enum bd_grain)grain, (int)group},
-                                       &err),
-                  &err);
+    struct bd_grain_choice g = {(enum bd_grain)grain, (int)group};
+    return finish(ui, bd_session_set_grain(ui->s, sel, part, g, &err), &err);
+}
+
+static bool run_grain(struct ui *ui, const char *args)
+{
+    return set_grain(ui, args, BD_PART_W);
+}
+
+static bool run_agrain(struct ui *ui, const char *args)
+{
+    return set_grain(ui, args, BD_PART_A);
 }
 
 /* ------------------------------------------------------------- going about */
@@ -481,9 +500,15 @@ const struct ui_command ui_commands[] = {
     {"bits", "bits [LAYERS] N", "weight bits; 32 = float", run_bits},
     {"abits", "abits [LAYERS] N", "bits of layer inputs", run_abits},
     {"method", "method [LAYERS] NAME", "quantizer of weights", run_method},
-    {"clip", "clip [LAYERS] RULE", "max percentile99.9 mse manual0.1",
+    {"clip", "clip [LAYERS] RULE", "max percentile99.9 mse kl aciq manual0.1",
      run_clip},
     {"grain", "grain [LAYERS] NAME", "tensor channel group128", run_grain},
+    {"amethod", "amethod [LAYERS] NAME", "quantizer of layer inputs",
+     run_amethod},
+    {"aclip", "aclip [LAYERS] RULE", "of inputs; also ema, a moving average",
+     run_aclip},
+    {"agrain", "agrain [LAYERS] NAME", "of inputs: tensor or channel",
+     run_agrain},
     {"bottleneck", "bottleneck 39dB", "bit planes of inputs: 39dB, loss 16, "
      "rate 4.5", ui_planes_command},
     {"goto", "goto LAYER", "move the cursor to a layer", run_goto},

@@ -38,6 +38,7 @@ struct sums {
     const int64_t *h;
     double c[2 * BINS + 1], used[2 * BINS + 1], log[2 * BINS + 1];
     double below, above; /* values beyond the bins */
+    int least;           /* bins of the smallest candidate */
 };
 
 static double xlogx(double v)
@@ -178,12 +179,12 @@ static void count(struct sums *s, int64_t *h, const struct bd_qparam *p,
 /* Walks the candidates of the present reach from the largest down; *at gets
  * the bins of the best one, and p->clip its clip. */
 static bd_status walk(int *at, struct bd_qparam *p, struct bd_calib_fit *f,
-                      const struct sums *s, int least, struct bd_err *err)
+                      const struct sums *s, struct bd_err *err)
 {
     double reach = p->clip, best = INFINITY;
 
     *at = BINS;
-    for (int i = BINS; i >= least; i -= STRIDE) {
+    for (int i = BINS; i >= s->least; i -= STRIDE) {
         struct inside in = inside_of(s, i);
         double d;
         size_t n;
@@ -205,6 +206,15 @@ static bd_status walk(int *at, struct bd_qparam *p, struct bd_calib_fit *f,
     return BD_OK;
 }
 
+/* A bin per level of one side, and not below a 32nd of the reach. */
+static int smallest(size_t nlev, bool is_signed)
+{
+    int side = (int)(is_signed ? (nlev + 1) / 2 : nlev);
+    int bins = (side + STRIDE - 1) / STRIDE * STRIDE;
+
+    return bins < 4 * STRIDE ? 4 * STRIDE : bins;
+}
+
 bd_status bd_calib_kl(struct bd_qparam *p, struct bd_calib_fit *f,
                       struct bd_err *err)
 {
@@ -212,7 +222,7 @@ bd_status bd_calib_kl(struct bd_qparam *p, struct bd_calib_fit *f,
     bd_status st = bd_calib_grid(&nlev, f, p, err);
     int64_t *h;
     struct sums *s;
-    int at = 0, least, side;
+    int at = 0;
 
     if (st != BD_OK || nlev > MOST_LEVELS || !f->src.histogram)
         return st;
@@ -220,13 +230,12 @@ bd_status bd_calib_kl(struct bd_qparam *p, struct bd_calib_fit *f,
     s = bd_calloc(1, sizeof(*s));
     if (!h || !s)
         st = bd_fail(err, BD_ENOMEM, "no memory for a histogram");
-    side = (int)(p->is_signed ? (nlev + 1) / 2 : nlev);
-    least = (side + STRIDE - 1) / STRIDE * STRIDE;
-    least = least < 4 * STRIDE ? 4 * STRIDE : least;
+    else
+        s->least = smallest(nlev, p->is_signed);
     for (int k = 0; st == BD_OK && k < ZOOMS; k++) {
         count(s, h, p, f);
-        st = walk(&at, p, f, s, least, err);
-        if (at > least)
+        st = walk(&at, p, f, s, err);
+        if (at > s->least)
             break;
     }
     bd_free(h);

@@ -50,12 +50,24 @@ static bool is_help(int argc, char **argv)
            !bd_file_exists(argv[1]);
 }
 
+/* The clip rules, from the engine's table. */
+static void help_clips(void)
+{
+    fputs("bitdial eval MODEL --activations uniform:4:tensor:kl\n\n"
+          "How the range of a grid is chosen: the CLIP of METHOD:BITS:GRAIN:"
+          "CLIP.\n", stdout);
+    for (int i = 0; bd_clip_names[i]; i++)
+        printf("  %-10s %s\n", bd_clip_names[i], bd_clip_titles[i]);
+}
+
 /* Of a verb when one follows. */
 static int general_help(struct cli *c, int argc, char **argv)
 {
     const struct cli_verb *v = argc > 2 ? bd_cli_verb_find(argv[2]) : NULL;
 
-    if (v)
+    if (argc > 2 && strcmp(argv[2], "clips") == 0)
+        help_clips();
+    else if (v)
         bd_cli_help(v);
     else
         bd_cli_usage(false);

@@ -51,8 +51,8 @@ const struct cli_option bd_cli_config[] = {
      AT(config), 0, 0},
     {CLI_TEXT, "--weights", 'w', "SPEC", "METHOD:BITS[:GRAIN[:CLIP]], as "
      "apot:4:tensor:mse", AT(weights), 0, 0},
-    {CLI_TEXT, "--activations", 'a', "SPEC", "the same for what enters the "
-     "layers", AT(activations), 0, 0},
+    {CLI_TEXT, "--activations", 'a', "SPEC", "the same for layer inputs; see "
+     "'help clips'", AT(activations), 0, 0},
     {CLI_REPEAT, "--set", 's', "GLOB.w=SPEC", "some layers' weights (.a: "
      "inputs); repeatable", AT(set), 0, 0},
     {CLI_INT, "--keep-edges", 0, "BITS", "width of first and last layer",

@@ -19,11 +19,12 @@ struct bd_slices bd_graph_input_slices(const struct bd_model *m, int layer,
     const struct bd_layer *l = &m->layer[layer];
     const struct bd_node *n = l->node >= 0 ? &m->node[l->node] : NULL;
     int axis = x->rank - 1;
-    if (n && (strcmp(n->op, "Conv") == 0 || strcmp(n->op, "ConvTranspose") == 0))
+    const char *op = n ? n->op : "";
+    if (strcmp(op, "Conv") == 0 || strcmp(op, "ConvTranspose") == 0)
         axis = 1;
-    else if (n && strcmp(n->op, "Gemm") == 0 && bd_node_int(n, "transA", 0))
+    else if (strcmp(op, "Gemm") == 0 && bd_node_int(n, "transA", 0))
         axis = 0;
-    else if (n && strcmp(n->op, "MatMul") == 0 && n->in[0] == l->weight)
+    else if (strcmp(op, "MatMul") == 0 && n->in[0] == l->weight)
         axis = x->rank - 2; /* the weight stands to the left */
     return bd_slices_of(x, axis < 0 ? 0 : axis);
 }

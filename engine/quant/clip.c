@@ -7,6 +7,17 @@ const char *const bd_clip_names[] = {"max",    "percentile", "mse",
                                      "manual", "learned",    "kl",
                                      "aciq",   "ema",        NULL};
 
+const char *const bd_clip_titles[] = {
+    "the largest magnitude",
+    "leaves this share of magnitudes inside; percentile99.9 is usual",
+    "least squared error of 100 clips",
+    "by hand, as manual0.173",
+    "what came with the checkpoint",
+    "least divergence of histograms (TensorRT's calibration)",
+    "least error under a Laplace or Gauss distribution, by formula",
+    "moving average over batches of 16 images, inputs only; or ema0.1",
+    NULL};
+
 bool bd_clip_numbered(int rule)
 {
     return rule == BD_CLIP_PERCENTILE || rule == BD_CLIP_MANUAL ||

@@ -193,6 +193,9 @@ struct bd_quantizer {
     double extra_unit;
 };
 
+/* The distinct values among levels[n], ascending, in place; returns how many.
+ * Changes nothing where levels ascend (all rows without BD_Q_CELLS). */
+size_t bd_quant_distinct(double *levels, size_t n);
 /* y = Q(x) in double and in the domain of x, mapped back whatever
  * p->map_back says: the tensor that error figures compare with.  y may be
  * x. */
@@ -238,6 +241,7 @@ bool bd_tensorcfg_same(const struct bd_tensorcfg *a,
                        const struct bd_tensorcfg *b);
 uint64_t bd_tensorcfg_digest(const struct bd_tensorcfg *c);
 extern const char *const bd_clip_names[]; /* by enum, NULL-ended */
+extern const char *const bd_clip_titles[]; /* each rule in a line */
 /* "mse", "percentile99.9", "manual0.173", "ema0.1"; "moving-average" is ema.
  * The number is optional but for `manual`, and 0 when left out.  False:
  * no such rule, or a number out of its range; outputs untouched. */

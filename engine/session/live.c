@@ -233,8 +233,23 @@ void bd_session_visible(struct bd_session *s, const int *layers, size_t n)
 
 /* -------------------------------------------------------------- collecting */
 
+/* Memory for channels is bounded: where there was none, one grid serves. */
+static void say_without_channels(struct bd_session *s)
+{
+    for (size_t i = 0; i < s->m->nlayers; i++) {
+        char shown[256];
+        if (bd_bench_chanstat(s->bench, (int)i) || s->m->layer[i].input < 0)
+            continue;
+        bd_text_show(shown, sizeof shown, s->m->layer[i].name, 0);
+        bd_session_say(s, "inputs of '%s': %lld channels are too many for "
+                          "statistics of each; one grid serves all", shown,
+                       (long long)bd_config_inputs(s->m, (int)i));
+    }
+}
+
 static void calibrated(struct bd_session *s)
 {
+    say_without_channels(s);
     for (size_t i = 0; i < s->m->nlayers; i++)
         bd_live_ask_a(s, (int)i);
     raise_visible(s);

@@ -35,6 +35,10 @@ static void test_parse(void **state)
                      BD_OK);
     assert_int_equal(c.clip, BD_CLIP_MANUAL);
     assert_true(c.clip_value == 0.173f);
+    assert_int_equal(bd_tensorcfg_parse(&c, "uniform:4:moving-average", NULL),
+                     BD_OK);
+    assert_int_equal(c.clip, BD_CLIP_EMA);
+    assert_true(c.clip_value == 0);
     assert_int_equal(bd_tensorcfg_parse(&c, "float", NULL), BD_OK);
     assert_int_equal(c.bits, 32);
 }
@@ -45,6 +49,10 @@ static void test_round_trip(void **state)
     const char *text[] = {"apot:4:channel:mse",
                           "uniform:16:tensor:max",
                           "affine:8:group128:percentile99.9",
+                          "uniform:4:tensor:kl",
+                          "uniform:4:channel:aciq",
+                          "uniform:4:tensor:ema",
+                          "uniform:4:tensor:ema0.1",
                           "log:3:tensor:manual0.173",
                           "binary:1:channel:max",
                           "pact:1:tensor:learned",
