@@ -62,6 +62,10 @@ static void look_for_saved(struct bd_session *s)
                        plain.failed ? "out of memory" : err.msg);
     } else {
         s->saved_at = (int64_t)st.st_mtime;
+        if (bd_kept_read(s, (struct bd_text){plain.s, plain.n}, &err) != BD_OK)
+            bd_session_say(s, "kept configurations of the saved session are "
+                              "not usable and left out: %s", err.msg);
+        err = (struct bd_err){0};
         if (at < n && bd_steps_read(&s->saved_steps, s->base.m, &s->saved.cfg,
                                     (struct bd_text){text + at, n - at},
                                     &err) != BD_OK)
@@ -131,8 +135,10 @@ static int64_t edits_of(const struct bd_session *s)
 static bd_status session_text(struct bd_str *out, const struct bd_session *s)
 {
     bd_status st = bd_document_plain(out, s, edits_of(s), NULL);
-    if (st == BD_OK)
+    if (st == BD_OK) {
+        bd_kept_write(out, s);
         bd_steps_write(out, s);
+    }
     return st;
 }
 

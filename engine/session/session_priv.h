@@ -465,9 +465,20 @@ bd_status bd_history_beginning(struct bd_bitcfg *out,
  * configuration it came with.  A failed read leaves *out empty. */
 void bd_steps_write(struct bd_str *doc, const struct bd_session *s);
 size_t bd_steps_find(const char *text, size_t n);
+/* A CHOICE of that list: one layer's weights, input and lock as one text. */
+void bd_choice_write(struct bd_json *j, const struct bd_layercfg *l);
+bd_status bd_choice_read(struct bd_layercfg *out, const struct bd_model *m,
+                         int layer, const char *text, struct bd_err *err);
 bd_status bd_steps_read(struct bd_history *out, const struct bd_model *m,
                         const struct bd_bitcfg *saved, struct bd_text text,
                         struct bd_err *err);
+
+/* kept_file.c: the kept configurations as a key of the session file, in
+ * front of the undo list; and back.  Those of a repaired network are left
+ * out, for their network is not in the file. */
+void bd_kept_write(struct bd_str *doc, const struct bd_session *s);
+bd_status bd_kept_read(struct bd_session *s, struct bd_text doc,
+                       struct bd_err *err);
 
 /* write.c: the document without clips measured here; and the outcome of a
  * lane's writing. */

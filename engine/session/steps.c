@@ -45,18 +45,23 @@ static void put_tensor(struct bd_str *s, const struct bd_tensorcfg *t)
     }
 }
 
-static void put_choice(struct bd_json *j, int layer,
-                       const struct bd_layercfg *l)
+void bd_choice_write(struct bd_json *j, const struct bd_layercfg *l)
 {
     struct bd_str s = {0};
     put_tensor(&s, &l->w);
     bd_str_puts(&s, " ");
     put_tensor(&s, &l->a);
     bd_str_puts(&s, l->locked ? " lock" : " -");
-    bd_json_int(j, NULL, layer);
     bd_json_str(j, NULL, s.failed ? "" : s.s);
     j->out.failed = j->out.failed || s.failed;
     bd_str_done(&s);
+}
+
+static void put_choice(struct bd_json *j, int layer,
+                       const struct bd_layercfg *l)
+{
+    bd_json_int(j, NULL, layer);
+    bd_choice_write(j, l);
 }
 
 /* Where the steps of the present network end: a repair made the next one,
@@ -234,30 +239,38 @@ static bool read_tensor(struct bd_tensorcfg *t, char *text)
     return t->channel != NULL;
 }
 
-/* One CHOICE, as legal as if it had been typed. */
-static bd_status read_choice(struct reading *r, struct bd_layercfg *out,
-                             int layer, const cJSON *item)
+/* As legal as if it had been typed. */
+bd_status bd_choice_read(struct bd_layercfg *out, const struct bd_model *m,
+                         int layer, const char *text, struct bd_err *err)
 {
-    char *copy = cJSON_IsString(item) ? bd_strdup(item->valuestring) : NULL;
-    char *at = copy;
+    char *copy = text ? bd_strdup(text) : NULL, *at = copy;
     if (!copy)
-        return bad(r, "a choice is no text");
+        return bd_fail(err, BD_EFORMAT, "a choice is no text");
     char *w = field(&at, ' '), *a = field(&at, ' ');
     struct bd_layercfg l = {0};
     bool good = read_tensor(&l.w, w) && read_tensor(&l.a, a) &&
                 (strcmp(at, "-") == 0 || strcmp(at, "lock") == 0);
     l.locked = *at == 'l';
-    bd_status st = good ? BD_OK : bad(r, "a choice that cannot be read");
+    bd_status st = good ? BD_OK
+                        : bd_fail(err, BD_EFORMAT,
+                                  "a choice that cannot be read");
     if (st == BD_OK)
-        st = bd_config_allows(r->m, layer, true, &l.w, r->err);
+        st = bd_config_allows(m, layer, true, &l.w, err);
     if (st == BD_OK)
-        st = bd_config_allows(r->m, layer, false, &l.a, r->err);
+        st = bd_config_allows(m, layer, false, &l.a, err);
     bd_free(copy);
     if (st == BD_OK)
         *out = l;
     else
         bd_layercfg_done(&l);
     return st;
+}
+
+static bd_status read_choice(struct reading *r, struct bd_layercfg *out,
+                             int layer, const cJSON *item)
+{
+    return bd_choice_read(out, r->m, layer, cJSON_GetStringValue(item),
+                          r->err);
 }
 
 static bool whole(int *out, const cJSON *item, size_t below)
