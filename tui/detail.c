@@ -24,13 +24,15 @@ static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *c)
         snprintf(out, cap, "float");
         return;
     }
-    char bits[16];
+    char bits[16], group[16] = "";
     const struct bd_quantizer *q = bd_quantizer_at(c->quant);
     bool clip = !(q->traits & BD_Q_NO_CLIP);
     ui_fmt_bits(bits, sizeof bits, c);
-    snprintf(out, cap, "%s bit%s %s per %s%s%s%s",
+    if (c->grain == BD_GRAIN_GROUP)
+        snprintf(group, sizeof group, " of %d", c->group);
+    snprintf(out, cap, "%s bit%s %s per %s%s%s%s%s",
              c->channel ? "mixed" : bits, c->bits == 1 ? "" : "s", q->name,
-             bd_grain_names[c->grain], clip ? ", " : "",
+             bd_grain_names[c->grain], group, clip ? ", " : "",
              clip ? bd_clip_names[c->clip] : "", clip ? " clip" : "");
 }
 
@@ -123,6 +125,7 @@ static void draw_histogram(struct ui *ui, struct wg_rect r, int layer,
     if (g.n && bd_session_cfg(ui->s)->layer[layer].w.bits < 32) {
         h.levels = g.levels;
         h.nlevels = g.n;
+        h.cuts = g.cuts;
         if (has_clip(ui, layer)) {
             h.clip_lo = g.clip_lo;
             h.clip_hi = g.clip_hi;
@@ -237,6 +240,8 @@ static void numbers_of(struct numbers *n, const struct ui *ui, int layer,
     n->fresh = v->a_fresh;
     if (c->a.bits < 32)
         put_db(n, "input PSNR", v->a_psnr_db);
+    if (c->a.bits < 32 && c->a.quant == bd_quantizer_find("bottleneck"))
+        put_db(n, "input SQNR", v->a_sqnr_db); /* PSNR flatters outliers */
     n->fresh = BD_EXACT;
     ui_fmt_size(b, sizeof b,
                 (double)bd_stored_bits(bd_session_model(ui->s), layer,
@@ -296,9 +301,14 @@ static void draw_input_line(struct ui *ui, struct wg_rect r, int layer,
         return;
     }
     choice_text(a, sizeof a, &c->a);
-    struct ui_piece p[4] = {{WG_DIM, "A "}, {WG_TEXT, a}};
+    struct ui_piece p[6] = {{WG_DIM, "A "}, {WG_TEXT, a}};
     int n = 2;
-    char range[96];
+    char range[96], strip[64];
+    if (c->a.planes && c->a.bits < 32) {
+        ui_planes_strip(strip, sizeof strip, ui, &c->a.planes->code);
+        p[n++] = (struct ui_piece){WG_TEXT, "  "};
+        p[n++] = (struct ui_piece){WG_NUMBER, strip};
+    }
     if (v->a_fresh != BD_ABSENT && !isnan(v->a_min)) {
         snprintf(range, sizeof range, "   range %s to %s",
                  ui_fmt_short(lo, sizeof lo, v->a_min),

@@ -137,6 +137,21 @@ static int draw_accuracy(struct ui *ui, const struct bd_net_view *v, int x)
     return draw_group(ui, &f, x);
 }
 
+/* Bit planes of inputs, where there are any and room is left. */
+static int draw_planes(struct ui *ui, int x)
+{
+    struct bd_planes_net n;
+    char goal[48], rate[32];
+    bd_session_planes_net(&n, ui->s, BD_PART_A);
+    if (n.layers == 0)
+        return x;
+    snprintf(rate, sizeof rate, "%.2f", n.mean);
+    bd_planes_net_goal(goal, sizeof goal, &n);
+    struct group g = {{{WG_DIM, "planes "}, {WG_TITLE, rate},
+                       {WG_DIM, goal[0] ? " for " : ""}, {WG_DIM, goal}}, 4};
+    return draw_group(ui, &g, x);
+}
+
 /* Bits and size first: they are exact at once, whatever else is running.
  * Each number has a field of its own, so that none pushes another about. */
 static void draw_head(struct ui *ui)
@@ -162,6 +177,7 @@ static void draw_head(struct ui *ui)
     int x = draw_group(ui, &bits, 1);
     x = draw_group(ui, &bytes, x);
     x = draw_accuracy(ui, &v, x);
+    x = draw_planes(ui, x);
     int right = ui->frame.head.w - 1 - wg_width(marked);
     if (ui->list.nmarked && x - 2 <= right)
         draw_group(ui, &marks, right);

@@ -263,6 +263,8 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
                     ui->list.cur);
     int y = 3 + draw_strips(ui, (struct wg_rect){body.x, body.y + 3, body.w,
                                                  body.h - 3}, &v, st->cur);
+    y += ui_planes_channels(ui, (struct wg_rect){body.x, body.y + y, body.w,
+                                                 body.h - y});
     draw_table(ui, st, (struct wg_rect){body.x, body.y + y + 1, body.w,
                                         body.h - y - 1}, &v);
 }

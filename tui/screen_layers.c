@@ -16,7 +16,7 @@ enum { WIDE_W = 118, WIDE_H = 30, HUGE_W = 190, HUGE_H = 50, LOG_H = 6,
        BOTH_W = 88 };
 
 enum column { C_MARK, C_NAME, C_OP, C_SHAPE, C_W, C_A, C_METHOD, C_PSNR,
-              C_KB, C_NOISE, C_SENS, C_SPARK, C_COLUMNS };
+              C_KB, C_PLANES, C_NOISE, C_SENS, C_SPARK, C_COLUMNS };
 
 /* Columns leave in the order of `leave`; the name never does. */
 static const struct wg_column columns[C_COLUMNS] = {
@@ -29,6 +29,7 @@ static const struct wg_column columns[C_COLUMNS] = {
     [C_METHOD] = {"method", 7, 7, 5, false, false},
     [C_PSNR] = {"PSNR", 5, 6, 0, true, false},
     [C_KB] = {"KB", 6, 7, 6, true, false},
+    [C_PLANES] = {"planes", 8, 8, 0, false, false},
     [C_NOISE] = {"noise", NOISE_W, NOISE_W, 4, false, false},
     [C_SENS] = {"sens", NOISE_W, NOISE_W, 0, false, false},
     [C_SPARK] = {"weights", SPARK_SMALL + 1, SPARK_SMALL + 1, 3, false,
@@ -161,6 +162,18 @@ static void bits_cell(struct wg_table_cell *out, const struct bd_tensorcfg *c)
     text_cell(out, c->bits >= 32 ? WG_DIM : WG_NUMBER, text);
 }
 
+/* The short name where the long one would be cut. */
+static const char *method_name(const struct ui *ui,
+                               const struct bd_tensorcfg *w)
+{
+    const struct layers *st = ui->state[UI_LAYERS];
+    const struct bd_quantizer *q = bd_quantizer_at(w->quant);
+    if (w->bits >= 32)
+        return "-";
+    return q->alias && wg_width(q->name) > st->col[C_METHOD].min ? q->alias
+                                                                 : q->name;
+}
+
 /* The columns that say which layer this is. */
 static void name_cells(const struct ui *ui, int layer, enum column col,
                        const struct bd_layer_view *v,
@@ -211,7 +224,7 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
         break;
     case C_METHOD:
         text_cell(out, c->w.bits < 32 ? WG_TEXT : WG_DIM,
-                  c->w.bits < 32 ? bd_quantizer_at(c->w.quant)->name : "-");
+                  method_name(ui, &c->w));
         break;
     case C_PSNR:
         ui_fmt_db(text, sizeof text,
@@ -223,6 +236,9 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
                  (double)bd_stored_bits(bd_session_model(ui->s), layer,
                                         &c->w) / 8192);
         text_cell(out, WG_NUMBER, text);
+        break;
+    case C_PLANES:
+        out->role = ui_planes_cell(out->text, sizeof out->text, ui, layer);
         break;
     case C_NOISE:
         if (c->w.bits < 32)
@@ -298,14 +314,31 @@ static int sorted_column(const struct ui *ui)
     return col[ui->list.order];
 }
 
+/* Cells the longest name of a method in use asks for. */
+static int method_width(const struct ui *ui)
+{
+    const struct bd_bitcfg *c = bd_session_cfg(ui->s);
+    int most = columns[C_METHOD].want;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct bd_tensorcfg *w = &c->layer[i].w;
+        int n = w->bits < 32 ? wg_width(bd_quantizer_at(w->quant)->name) : 0;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 /* A table is made afresh for each drawing: it holds no rows. */
 static struct wg_table table_of(struct ui *ui, int width)
 {
     struct layers *st = ui->state[UI_LAYERS];
     st->spark_w = width >= 96 ? SPARK_WIDE : SPARK_SMALL;
     memcpy(st->col, columns, sizeof columns);
+    if (width >= 96)
+        st->col[C_METHOD].min = st->col[C_METHOD].want = method_width(ui);
     /* Measured losses take the place of noise, once there are any; with room
      * both are shown. */
+    if (!ui_planes_used(ui))
+        st->col[C_PLANES].min = -1;
     if (!bd_session_sens(ui->s))
         st->col[C_SENS].min = -1;
     else if (width < BOTH_W)
@@ -466,6 +499,7 @@ static void sort_by_column(struct ui *ui, int col)
         [C_W] = UI_BY_BITS,        [C_A] = UI_BY_ABITS,
         [C_METHOD] = UI_BY_METHOD, [C_PSNR] = UI_BY_PSNR,
         [C_KB] = UI_BY_SIZE,       [C_NOISE] = UI_BY_NOISE,
+        [C_PLANES] = UI_BY_ABITS,
         [C_SENS] = UI_BY_SENS,     [C_SPARK] = UI_BY_POSITION,
     };
     enum ui_order to = (enum ui_order)order[col];

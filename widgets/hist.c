@@ -113,14 +113,20 @@ static void draw_bars(const struct plot *p)
 
 /* --------------------------------------------------------------- overlay */
 
-/* Index of the level nearest to v; ties go up, which no eye can see. */
+/* Where level i ends and the next begins. */
+static double border(const struct wg_hist *h, size_t i)
+{
+    return h->cuts ? h->cuts[i] : (h->levels[i] + h->levels[i + 1]) / 2;
+}
+
+/* Index of the level of v; ties go up, which no eye can see. */
 static size_t nearest_level(const struct wg_hist *h, double v)
 {
     size_t lo = 0, hi = h->nlevels - 1;
 
     while (lo < hi) { /* first level whose upper border is above v */
         size_t mid = lo + (hi - lo) / 2;
-        if (v < (h->levels[mid] + h->levels[mid + 1]) / 2) {
+        if (v < border(h, mid)) {
             hi = mid;
         } else {
             lo = mid + 1;

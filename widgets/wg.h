@@ -106,6 +106,8 @@ struct wg_hist {
     int nbins;
     double lo, hi;
     const double *levels; /* grid under it; NULL none */
+    const double *cuts;   /* [nlevels - 1] between them, ascending; NULL:
+                             midway (levels ascend) */
     size_t nlevels;
     const int64_t *quant_bins; /* overlay, or NULL */
     double clip_lo, clip_hi;   /* equal: none */

@@ -11,7 +11,7 @@
 
 /* clang-format off */
 static const struct cli_option own[] = {
-    {CLI_REAL, "--psnr-min", 0, "DB", "PSNR every layer must reach, peak 2^planes-1",
+    {CLI_REAL, "--psnr-min", 0, "DB", "PSNR every layer must reach",
      AT(psnr_min), 0, 0},
     {CLI_REAL, "--psnr-loss", 0, "DB", "or: dB it may lose against the plain "
      "code (default 16)", AT(psnr_loss), 0, 0},
@@ -19,7 +19,7 @@ static const struct cli_option own[] = {
      AT(nominal), 0, 0},
     {CLI_REAL, "--avg-rate", 0, "R", "or: planes per value on average, spent "
      "exactly", AT(avg_rate), 0, 0},
-    {CLI_INT, "--planes", 0, "N", "planes of the first quantization (default 8)",
+    {CLI_INT, "--planes", 0, "N", "planes of the first code (default 8)",
      AT(planes), 1, BD_PLANES},
     {CLI_TEXT, "--solver", 0, "NAME", "subset (exact, default), lasso, "
      "lasso-refit", AT(solver), 0, 0},
@@ -58,7 +58,6 @@ struct bottleneck {
     struct pick *pick; /* [n] */
     size_t n, missed;
     struct bd_planes_net net;
-    struct bd_bitcfg cfg;
 };
 
 /* ------------------------------------------------------------ the request */
@@ -75,7 +74,8 @@ static bd_status read_solver(struct bottleneck *b, struct cli *c)
     near = bd_nearest(want, bd_plane_solver_names);
     bd_text_show(shown, sizeof shown, want, 0);
     return bd_fail(&c->err, BD_EINVALID,
-                   "--solver '%s': there are subset, lasso and lasso-refit%s%s%s",
+                   "--solver '%s': there are subset, lasso and lasso-refit"
+                   "%s%s%s",
                    shown, near ? "; did you mean '" : "", near ? near : "",
                    near ? "'?" : "");
 }
@@ -222,42 +222,20 @@ static void read_back(const struct bottleneck *b, struct pick *p)
             p->row = p->v.table->row[i];
 }
 
-static bd_status put(struct bottleneck *b, struct cli *c, const struct pick *p)
-{
-    struct bd_planecode code = bd_planes_code(p->v.table, &p->row);
-    struct bd_layercfg *l = &b->cfg.layer[p->layer];
-    struct bd_tensorcfg t = b->part == BD_PART_W ? l->w : l->a;
-    struct bd_planes *planes = bd_planes_new(&code);
-
-    if (!planes)
-        return bd_fail(&c->err, BD_ENOMEM, "out of memory");
-    t.quant = (uint8_t)bd_quantizer_find("bottleneck");
-    t.bits = (int8_t)(p->row.k > 0 ? p->row.k : 1);
-    t.grain = BD_GRAIN_TENSOR;
-    t.group = 0;
-    t.channel = NULL;
-    t.planes = planes;
-    if (p->v.clip > 0) {
-        t.clip = BD_CLIP_MANUAL;
-        t.clip_value = p->v.clip;
-    }
-    bd_layercfg_set(l, b->part == BD_PART_W, &t);
-    bd_planes_unref(planes);
-    return BD_OK;
-}
-
 static bd_status by_threshold(struct bottleneck *b, struct cli *c)
 {
-    bd_status st = bd_bitcfg_copy(&b->cfg, bd_session_cfg(b->s));
+    const struct bd_plane_row **row = bd_calloc(b->n, sizeof *row);
+    bd_status st;
 
-    if (st != BD_OK)
-        return bd_fail(&c->err, st, "out of memory");
-    for (size_t i = 0; i < b->n && st == BD_OK; i++) {
+    if (!row)
+        return bd_fail(&c->err, BD_ENOMEM, "out of memory");
+    for (size_t i = 0; i < b->n; i++) {
         choose(b, c, &b->pick[i]);
-        st = put(b, c, &b->pick[i]);
+        row[i] = &b->pick[i].row;
     }
-    if (st == BD_OK)
-        st = bd_session_set_all(b->s, &b->cfg, "bottleneck", &c->err);
+    st = bd_session_put_planes(b->s, (struct bd_sel){b->layer, b->n}, b->part,
+                               row, &c->err);
+    bd_free(row);
     return st;
 }
 
@@ -455,7 +433,6 @@ static int run(struct cli *c)
     }
     bd_free(b.layer);
     bd_free(b.pick);
-    bd_bitcfg_done(&b.cfg);
     bd_session_close(b.s);
     return rc;
 }

@@ -85,7 +85,9 @@ static bd_status fit(struct bd_qparam *p, double *book, struct cli *c)
     };
     if (p->q->learn)
         return learn(p, c);
-    return p->q->fit(p, ends, p->q->traits & BD_Q_NORMALISES ? 0 : 2, &c->err);
+    return p->q->fit(
+        p, ends, p->q->traits & (BD_Q_NORMALISES | BD_Q_CELLS) ? 0 : 2,
+        &c->err);
 }
 
 /* One level per line, for plotting programs; or the document. */
@@ -132,7 +134,7 @@ static int run(struct cli *c)
         return bd_cli_fail(c);
     }
     p.q->levels(levels, n, &p);
-    rc = out(c, levels, n, &p);
+    rc = out(c, levels, bd_quant_distinct(levels, n), &p);
     bd_free(levels);
     return rc;
 }

@@ -169,9 +169,10 @@ static bd_status draw_histogram(struct bd_canvas *canvas, struct plot *p,
     };
 
     top = top > 0.0 ? top : 1.0;
+    h.nlevels = bd_quant_distinct(p->levels, p->nlevels);
     if (clips) { /* what lies beyond the outermost levels is clipped */
         h.clip_lo = p->levels[0];
-        h.clip_hi = p->levels[p->nlevels - 1];
+        h.clip_hi = p->levels[h.nlevels - 1];
     }
     h.lo = -1.02 * top;
     h.hi = 1.02 * top;

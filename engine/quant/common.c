@@ -2,6 +2,8 @@
  * and z, the reparameterized clip's gradient, and search in magnitude sets.
  * Work goes block by block in double; a float in, a float out, and one
  * rounding between them. */
+#include <stdlib.h>
+
 #include "quant_priv.h"
 
 bd_status bd_quant_fit(struct bd_qparam *p, const float *x, size_t n,
@@ -11,6 +13,31 @@ bd_status bd_quant_fit(struct bd_qparam *p, const float *x, size_t n,
 
     bd_moments_of(&m, x, n);
     return p->q->refit(p, &m, err);
+}
+
+static int by_level(const void *a, const void *b)
+{
+    double x, y;
+
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return (x > y) - (x < y);
+}
+
+size_t bd_quant_distinct(double *levels, size_t n)
+{
+    size_t k = 0;
+
+    for (size_t i = 1; i < n && levels[i - 1] <= levels[i]; i++)
+        k = i;
+    if (n == 0 || k + 1 == n)
+        return n;
+    qsort(levels, n, sizeof(*levels), by_level);
+    k = 1;
+    for (size_t i = 1; i < n; i++)
+        if (levels[i] != levels[k - 1])
+            levels[k++] = levels[i];
+    return k;
 }
 
 bd_status bd_quant_need_clip(const struct bd_qparam *p, struct bd_err *err)

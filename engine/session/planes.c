@@ -8,8 +8,6 @@
  * worthless, is stopped so that counting need not wait for it. */
 #include "session/planes_priv.h"
 
-#include "bitalloc/bitalloc.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,40 +15,12 @@
 static const char no_memory[] = "out of memory for the bit planes";
 enum { CHANNELS = 1 << 8, MERGE = 64 };
 
-struct side { /* weights or inputs */
-    struct bd_planes_layer *layer; /* [nlayers]; NULL = never counted */
-    struct bd_planes_opts o;
-    struct bd_threshold now; /* db 0: none was set */
-    bool counting;
-};
-
-struct wish {
-    bool on;
-    enum bd_part part;
-    struct bd_threshold t;
-    double rate; /* above 0: this, not t */
-    int *layer;  /* [n]; owned */
-    size_t n;
-};
-
-struct planes {
-    struct side side[2];
-    struct wish wish;
-    struct bd_planes_channels *chan; /* of one layer; NULL = none */
-    uint64_t chan_asked;
-};
-
 /* ----------------------------------------------------------------- keys */
-static const struct bd_tensorcfg *choice_of(const struct bd_bitcfg *c,
-                                            size_t i, enum bd_part part)
-{
-    return part == BD_PART_W ? &c->layer[i].w : &c->layer[i].a;
-}
 
 static uint64_t key_of(const struct bd_session *s, size_t i, enum bd_part part,
                        const struct bd_planes_opts *o)
 {
-    const struct bd_tensorcfg *t = choice_of(&s->cfg, i, part);
+    const struct bd_tensorcfg *t = bd_planes_choice(&s->cfg, i, part);
     uint32_t clip;
     memcpy(&clip, &t->clip_value, sizeof clip);
     uint64_t d[6] = {s->at->salt, t->clip, clip, (uint64_t)o->of, o->dither,
@@ -63,11 +33,12 @@ static int of_or_all(int of)
     return of > 0 ? of : BD_PLANES;
 }
 
-static const struct bd_planes_layer *fresh(const struct bd_session *s,
-                                           const struct side *side, int layer,
-                                           enum bd_part part)
+const struct bd_planes_layer *bd_planes_fresh(
+    const struct bd_session *s, const struct bd_planes_side *side, int layer,
+    enum bd_part part)
 {
-    const struct bd_planes_layer *l = side->layer ? &side->layer[layer] : NULL;
+    const struct bd_planes_layer *l = side->layer ? &side->layer[layer]
+                                                  : NULL;
     return l && l->key == key_of(s, (size_t)layer, part, &side->o) ? l : NULL;
 }
 
@@ -75,7 +46,8 @@ static const struct bd_planes_layer *fresh(const struct bd_session *s,
 /* What is to be counted: all layers whose table is missing or stale, and
  * `into` keeps the others. */
 static bd_status make_count(struct bd_planes_count *c,
-                            const struct bd_session *s, struct side *side,
+                            const struct bd_session *s,
+                            const struct bd_planes_side *side,
                             enum bd_part part, struct bd_err *err)
 {
     size_t n = s->m->nlayers;
@@ -92,10 +64,10 @@ static bd_status make_count(struct bd_planes_count *c,
         return bd_fail(err, BD_ENOMEM, no_memory);
     }
     for (size_t i = 0; i < n; i++) {
-        c->cfg[i] = *choice_of(&s->cfg, i, part);
+        c->cfg[i] = *bd_planes_choice(&s->cfg, i, part);
         c->cfg[i].channel = NULL;
         c->cfg[i].planes = NULL;
-        if (!fresh(s, side, (int)i, part))
+        if (!bd_planes_fresh(s, side, (int)i, part))
             c->layer[i].key = key_of(s, i, part, &side->o);
     }
     return BD_OK;
@@ -110,7 +82,7 @@ static void free_count(void *p)
 }
 
 /* New tables replace old ones; what was not counted stays. */
-static void take_count(struct side *side, struct bd_planes_count *c)
+static void take_count(struct bd_planes_side *side, struct bd_planes_count *c)
 {
     for (size_t i = 0; i < c->n && side->layer; i++)
         if (!c->layer[i].key)
@@ -137,11 +109,12 @@ static bd_status count_run(void **result, void *arg, struct bd_ctl *ctl,
     return BD_OK;
 }
 
-static bool all_fresh(const struct bd_session *s, const struct side *side,
-                      struct bd_sel sel, enum bd_part part)
+static bool all_fresh(const struct bd_session *s,
+                      const struct bd_planes_side *side, struct bd_sel sel,
+                      enum bd_part part)
 {
     for (size_t i = 0; i < sel.n; i++)
-        if (!fresh(s, side, sel.layer[i], part))
+        if (!bd_planes_fresh(s, side, sel.layer[i], part))
             return false;
     return true;
 }
@@ -149,11 +122,11 @@ static bool all_fresh(const struct bd_session *s, const struct side *side,
 bd_status bd_session_planes_ask(struct bd_session *s, enum bd_part part,
                                 struct bd_err *err)
 {
-    struct planes *p = bd_tool_state(s, BD_TOOL_PLANES);
+    struct bd_planes_state *p = bd_tool_state(s, BD_TOOL_PLANES);
     struct bd_planes_count *c;
     if (!p || !(c = bd_calloc(1, sizeof *c)))
         return bd_fail(err, BD_ENOMEM, no_memory);
-    struct side *side = &p->side[part];
+    struct bd_planes_side *side = &p->side[part];
     uint64_t key = bd_tool_key(BD_TOOL_PLANES, (uint32_t)part);
     side->o.of = of_or_all(side->o.of);
     bd_status st = make_count(c, s, side, part, err);
@@ -179,11 +152,11 @@ bd_status bd_session_now_planes(struct bd_session *s, enum bd_part part,
                                 const struct bd_planes_opts *o,
                                 struct bd_ctl *ctl, struct bd_err *err)
 {
-    struct planes *p = bd_tool_state(s, BD_TOOL_PLANES);
+    struct bd_planes_state *p = bd_tool_state(s, BD_TOOL_PLANES);
     struct bd_planes_count c;
     if (!p)
         return bd_fail(err, BD_ENOMEM, no_memory);
-    struct side *side = &p->side[part];
+    struct bd_planes_side *side = &p->side[part];
     side->o = *o;
     side->o.of = of_or_all(o->of);
     bd_status st = make_count(&c, s, side, part, err);
@@ -201,13 +174,13 @@ bd_status bd_session_now_planes(struct bd_session *s, enum bd_part part,
 void bd_session_planes(struct bd_planes_view *out, const struct bd_session *s,
                        int layer, enum bd_part part)
 {
-    const struct planes *p = bd_tool_peek(s, BD_TOOL_PLANES);
-    const struct side *side = p ? &p->side[part] : NULL;
+    const struct bd_planes_state *p = bd_tool_peek(s, BD_TOOL_PLANES);
+    const struct bd_planes_side *side = p ? &p->side[part] : NULL;
     *out = (struct bd_planes_view){0};
     if (!side || !side->layer || !side->layer[layer].key)
         return;
     const struct bd_planes_layer *l = &side->layer[layer];
-    out->fresh = fresh(s, side, layer, part) ? BD_EXACT : BD_STALE;
+    out->fresh = bd_planes_fresh(s, side, layer, part) ? BD_EXACT : BD_STALE;
     out->table = &l->table;
     out->codes = &l->codes;
     out->clip = l->clip;
@@ -223,56 +196,6 @@ char *bd_threshold_text(char *out, size_t cap, const struct bd_threshold *t)
 {
     snprintf(out, cap, "%.4g dB%s", t->db, t->loss ? " loss" : "");
     return out;
-}
-
-static double values_of(const struct bd_session *s, int layer,
-                        enum bd_part part)
-{
-    const struct bd_layer *l = &s->m->layer[layer];
-    int64_t n = part == BD_PART_W
-                    ? bd_tensor_count(&s->m->value[l->weight].t)
-                : s->plan && l->input >= 0
-                    ? bd_tensor_count(bd_plan_value(s->plan, l->input))
-                    : 1;
-    return n > 0 ? (double)n : 1;
-}
-
-void bd_session_planes_net(struct bd_planes_net *out,
-                           const struct bd_session *s, enum bd_part part)
-{
-    const struct planes *p = bd_tool_peek(s, BD_TOOL_PLANES);
-    struct bd_planes_net r = {0};
-    double values = 0;
-    int row = bd_quantizer_find("bottleneck");
-    for (size_t i = 0; i < s->m->nlayers; i++) {
-        const struct bd_tensorcfg *t = choice_of(&s->cfg, i, part);
-        const struct bd_planes_layer *l =
-            p ? fresh(s, &p->side[part], (int)i, part) : NULL;
-        double n = values_of(s, (int)i, part), k = t->bits;
-        if (t->quant != row || t->bits == 32)
-            continue;
-        if (t->planes)
-            k = bd_planecode_kept(&t->planes->code);
-        r.layers++;
-        r.mean += k;
-        r.weighted += n * k;
-        r.with_sign += n * (k + (!l || l->table.negative));
-        r.entropy += l && t->planes ? n * bd_planes_entropy(
-                                              &l->codes, t->planes->code.mask)
-                                    : (double)NAN;
-        values += n;
-    }
-    if (r.layers > 0) {
-        r.mean /= (double)r.layers;
-        r.weighted /= values;
-        r.with_sign /= values;
-        r.entropy /= values;
-    }
-    if (p) {
-        r.waiting = p->wish.on && p->wish.part == part;
-        r.now = p->side[part].now;
-    }
-    *out = r;
 }
 
 /* ---------------------------------------------------------------- editing */
@@ -307,7 +230,7 @@ static bd_status turn(struct bd_change *c, const struct bd_session *s,
 struct edit { /* rows of the selected layers, and what to call it */
     struct bd_sel sel;
     enum bd_part part;
-    const struct bd_plane_row **row; /* [sel.n] */
+    const struct bd_plane_row *const *row; /* [sel.n] */
     const char *what;
 };
 
@@ -328,7 +251,7 @@ static void name(struct bd_step *step, const struct bd_session *s,
 
 /* All selected layers are in the step, also those that stay as they are:
  * steps of a slider join only when they are about the same layers. */
-static bd_status commit(struct bd_session *s, const struct planes *p,
+static bd_status commit(struct bd_session *s, const struct bd_planes_state *p,
                         const struct edit *e, struct bd_err *err)
 {
     struct bd_step step = {.when_ns = bd_now_ns(),
@@ -355,152 +278,83 @@ static bd_status commit(struct bd_session *s, const struct planes *p,
     return st == BD_OK ? st : bd_fail(err, st, no_memory);
 }
 
+bd_status bd_session_put_planes(struct bd_session *s, struct bd_sel sel,
+                                enum bd_part part,
+                                const struct bd_plane_row *const *row,
+                                struct bd_err *err)
+{
+    const struct bd_planes_state *p = bd_tool_peek(s, BD_TOOL_PLANES);
+    if (!p || !p->side[part].layer)
+        return bd_fail(err, BD_EINVALID, "no codes are counted yet");
+    return commit(s, p,
+                  &(struct edit){.sel = sel, .part = part, .row = row,
+                                 .what = "as chosen"},
+                  err);
+}
+
 /* The hand that holds the slider expects an answer for each layer; tables
  * must be fresh. */
-static bd_status by_threshold(struct bd_session *s, struct planes *p,
-                              const struct wish *w, struct bd_err *err)
+static bd_status by_threshold(struct bd_session *s, struct bd_planes_state *p,
+                              const struct bd_planes_wish *w,
+                              struct bd_err *err)
 {
     char what[48];
-    struct edit e = {.sel = {w->layer, w->n}, .part = w->part};
-    struct side *side = &p->side[w->part];
-    e.row = bd_calloc(w->n + 1, sizeof *e.row);
-    if (!e.row)
+    struct bd_planes_side *side = &p->side[w->part];
+    const struct bd_plane_row **row = bd_calloc(w->n + 1, sizeof *row);
+    struct edit e = {{w->layer, w->n}, w->part, row, what};
+    if (!row)
         return bd_fail(err, BD_ENOMEM, no_memory);
     for (size_t i = 0; i < w->n; i++) {
         const struct bd_plane_table *t = &side->layer[w->layer[i]].table;
-        e.row[i] = bd_planes_choose(t, bd_threshold_need(t, &w->t), 1);
+        row[i] = bd_planes_choose(t, bd_threshold_need(t, &w->t), 1);
     }
-    e.what = bd_threshold_text(what, sizeof what, &w->t);
+    bd_threshold_text(what, sizeof what, &w->t);
     side->now = w->t;
+    side->rate = 0;
     bd_status st = commit(s, p, &e, err);
-    bd_free(e.row);
+    bd_free(row);
     return st;
 }
 
-/* ----------------------------------------------------- spending a rate */
-/* What one unit of a layer's distortion is worth: its number of values; or,
- * where a sweep measured every layer's input alone, what scales its curve to
- * the loss measured at 4 bits. */
-static bool sensitivities(double *w, const struct bd_session *s,
-                          const struct wish *in, const struct side *side)
-{
-    if (in->part != BD_PART_A || !bd_session_sens(s))
-        return false;
-    for (size_t i = 0; i < in->n; i++) {
-        const struct bd_sens_table *t = bd_session_sens(s);
-        const struct bd_plane_table *pt = &side->layer[in->layer[i]].table;
-        double loss = (double)NAN;
-        for (size_t k = 0; k < t->n; k++)
-            if (t->point[k].layer == in->layer[i] &&
-                t->point[k].what == BD_SENS_A && t->point[k].a.bits == 4)
-                loss = t->point[k].value[BD_SENS_KL];
-        const struct bd_plane_row *row =
-            &pt->row[pt->nrow > 4 ? 4 : pt->nrow - 1];
-        if (!(loss >= 0) || !(row->mse > 0))
-            return false;
-        w[i] = fmax(loss, 1e-12) / row->mse;
-    }
-    return true;
-}
-
-static void fill_layer(struct bd_alloc_layer *l, struct bd_alloc_option *o,
-                       const struct bd_plane_table *t, double values,
-                       double weight)
-{
-    l->option = o;
-    l->tie = l->locked = -1;
-    for (int r = 0; r < t->nrow; r++) {
-        if (t->row[r].k == 0 && t->nrow > 1)
-            continue; /* nothing at all is for empty tensors only */
-        o[l->n++] = (struct bd_alloc_option){
-            t->row[r].k, values * t->row[r].k, weight * t->row[r].mse};
-    }
-}
-
-static void fill_problem(struct bd_alloc_layer *layer,
-                         struct bd_alloc_option *o, double *weight,
-                         const struct bd_session *s, const struct wish *w,
-                         const struct side *side)
-{
-    bool sens = sensitivities(weight, s, w, side);
-    for (size_t i = 0; i < w->n; i++) {
-        double n = values_of(s, w->layer[i], w->part);
-        layer[i].name = s->m->layer[w->layer[i]].name;
-        fill_layer(&layer[i], o + i * (BD_PLANES + 1),
-                   &side->layer[w->layer[i]].table, n, sens ? weight[i] : n);
-    }
-}
-
-static bd_status solve_rate(struct bd_session *s, struct planes *p,
-                            const struct wish *w, struct edit *e,
-                            struct bd_err *err)
-{
-    struct side *side = &p->side[w->part];
-    struct bd_alloc_layer *layer = bd_calloc(w->n, sizeof *layer);
-    struct bd_alloc_option *o =
-        bd_calloc(w->n * (BD_PLANES + 1), sizeof *o);
-    double *weight = bd_calloc(w->n, sizeof *weight), values = 0;
-    struct bd_alloc_result r = {.pick = bd_calloc(w->n, sizeof *r.pick)};
-    bd_status st = layer && o && weight && r.pick
-                       ? BD_OK
-                       : bd_fail(err, BD_ENOMEM, no_memory);
-    if (st == BD_OK) {
-        fill_problem(layer, o, weight, s, w, side);
-        for (size_t i = 0; i < w->n; i++)
-            values += values_of(s, w->layer[i], w->part);
-        struct bd_alloc_problem pr = {.n = w->n, .layer = layer,
-                                      .budget = w->rate * values *
-                                                (1 + 1e-12)};
-        st = bd_allocator_find("dp")->solve(&r, &pr, err);
-    }
-    for (size_t i = 0; i < w->n && st == BD_OK; i++) {
-        const struct bd_plane_table *t = &side->layer[w->layer[i]].table;
-        for (int k = 0; k < t->nrow; k++)
-            if (t->row[k].k == layer[i].option[r.pick[i]].bits)
-                e->row[i] = &t->row[k];
-    }
-    bd_free(layer);
-    bd_free(o);
-    bd_free(weight);
-    bd_free(r.pick);
-    return st;
-}
-
-static bd_status by_rate(struct bd_session *s, struct planes *p,
-                         const struct wish *w, struct bd_err *err)
+/* ------------------------------------------------------------ the wishes */
+static bd_status by_rate(struct bd_session *s, struct bd_planes_state *p,
+                         const struct bd_planes_wish *w, struct bd_err *err)
 {
     char what[48];
-    struct edit e = {.sel = {w->layer, w->n}, .part = w->part, .what = what};
-    e.row = bd_calloc(w->n + 1, sizeof *e.row);
-    if (!e.row)
+    const struct bd_plane_row **row = bd_calloc(w->n + 1, sizeof *row);
+    struct edit e = {{w->layer, w->n}, w->part, row, what};
+    if (!row)
         return bd_fail(err, BD_ENOMEM, no_memory);
-    bd_status st = solve_rate(s, p, w, &e, err);
+    bd_status st = bd_planes_spend(row, s, &p->side[w->part], w, err);
     snprintf(what, sizeof what, "rate %.4g", w->rate);
     if (st == BD_OK)
         st = commit(s, p, &e, err);
-    bd_free(e.row);
+    if (st == BD_OK)
+        p->side[w->part].rate = w->rate;
+    bd_free(row);
     return st;
 }
 
-static bd_status grant(struct bd_session *s, struct planes *p,
-                       const struct wish *w, struct bd_err *err)
+static bd_status grant(struct bd_session *s, struct bd_planes_state *p,
+                       const struct bd_planes_wish *w, struct bd_err *err)
 {
     return w->rate > 0 ? by_rate(s, p, w, err) : by_threshold(s, p, w, err);
 }
 
-static void end_wish(struct planes *p)
+static void end_wish(struct bd_planes_state *p)
 {
     bd_free(p->wish.layer);
-    p->wish = (struct wish){0};
+    p->wish = (struct bd_planes_wish){0};
 }
 
 /* Now, or when the codes are counted. */
-static bd_status want(struct bd_session *s, struct wish w, struct bd_err *err)
+static bd_status want(struct bd_session *s, struct bd_planes_wish w,
+                      struct bd_err *err)
 {
-    struct planes *p = bd_tool_state(s, BD_TOOL_PLANES);
+    struct bd_planes_state *p = bd_tool_state(s, BD_TOOL_PLANES);
     if (!p)
         return bd_fail(err, BD_ENOMEM, no_memory);
-    struct side *side = &p->side[w.part];
+    struct bd_planes_side *side = &p->side[w.part];
     side->o.of = of_or_all(side->o.of);
     for (size_t i = 0; i < w.n; i++)
         if (w.layer[i] < 0 || (size_t)w.layer[i] >= s->m->nlayers)
@@ -519,6 +373,7 @@ static bd_status want(struct bd_session *s, struct wish w, struct bd_err *err)
     p->wish.layer = copy;
     p->wish.on = true;
     side->now = w.rate > 0 ? side->now : w.t;
+    side->rate = w.rate;
     bd_status st = side->counting ? BD_OK
                                   : bd_session_planes_ask(s, w.part, err);
     if (st != BD_OK)
@@ -531,7 +386,7 @@ bd_status bd_session_set_planes(struct bd_session *s, struct bd_sel sel,
                                 const struct bd_threshold *t,
                                 struct bd_err *err)
 {
-    struct wish w = {.part = part, .t = *t, .n = sel.n,
+    struct bd_planes_wish w = {.part = part, .t = *t, .n = sel.n,
                      .layer = (int *)(uintptr_t)sel.layer};
     if (!isfinite(t->db) || t->db < 0 || t->db > 200)
         return bd_fail(err, BD_EINVALID,
@@ -544,7 +399,7 @@ bd_status bd_session_spend_planes(struct bd_session *s, struct bd_sel sel,
                                   enum bd_part part, double rate,
                                   struct bd_err *err)
 {
-    struct wish w = {.part = part, .rate = rate, .n = sel.n,
+    struct bd_planes_wish w = {.part = part, .rate = rate, .n = sel.n,
                      .layer = (int *)(uintptr_t)sel.layer};
     if (!(rate >= 1 && rate <= BD_PLANES))
         return bd_fail(err, BD_EINVALID,
@@ -567,8 +422,8 @@ static bd_status channels_run(void **result, void *arg, struct bd_ctl *ctl,
     return st;
 }
 
-static void ask_channels(struct bd_session *s, struct planes *p, int layer,
-                         uint64_t key)
+static void ask_channels(struct bd_session *s, struct bd_planes_state *p,
+                         int layer, uint64_t key)
 {
     struct bd_channels_ask *a = bd_alloc(1, sizeof *a);
     uint64_t job = bd_tool_key(BD_TOOL_PLANES, CHANNELS);
@@ -586,7 +441,7 @@ static void ask_channels(struct bd_session *s, struct planes *p, int layer,
 const struct bd_plane_table *bd_session_plane_channels(struct bd_session *s,
                                                        int layer, int *n)
 {
-    struct planes *p = bd_tool_state(s, BD_TOOL_PLANES);
+    struct bd_planes_state *p = bd_tool_state(s, BD_TOOL_PLANES);
     uint64_t d[2] = {s->at->salt, (uint64_t)layer};
     uint64_t key = bd_digest(d, sizeof d, 1) | 1;
     *n = 0;
@@ -602,26 +457,45 @@ const struct bd_plane_table *bd_session_plane_channels(struct bd_session *s,
 }
 
 /* ------------------------------------------------------------------- tool */
-static void counted(struct bd_session *s, struct planes *p,
+/* What came of a wish that had to wait. */
+static void news(struct bd_session *s, enum bd_part part, bool refused,
+                 const struct bd_err *err)
+{
+    struct bd_planes_net n;
+    char th[48], rate[96];
+    bd_session_planes_net(&n, s, part);
+    s->news.have = true;
+    s->news.refused = refused;
+    if (refused)
+        snprintf(s->news.text, sizeof s->news.text, "bit planes: %s",
+                 err->msg[0] ? err->msg : "stopped");
+    else
+        snprintf(s->news.text, sizeof s->news.text, "%s: %s",
+                 bd_planes_net_goal(th, sizeof th, &n),
+                 bd_planes_net_text(rate, sizeof rate, &n));
+}
+
+static void counted(struct bd_session *s, struct bd_planes_state *p,
                     struct bd_done *d, enum bd_part part)
 {
-    struct wish w = p->wish;
+    struct bd_planes_wish w = p->wish;
     struct bd_err err = {0};
-    struct side *side = &p->side[part];
+    struct bd_planes_side *side = &p->side[part];
     side->counting = false;
     if (d->status != BD_OK) {
-        bd_session_say(s, "bit planes: %s",
-                       d->err.msg[0] ? d->err.msg : "stopped");
+        news(s, part, true, &d->err);
+        bd_session_say(s, "%s", s->news.text);
         end_wish(p);
     } else {
         take_count(side, d->result);
         free_count(d->result);
     }
     if (d->status == BD_OK && w.on && w.part == part) {
-        p->wish = (struct wish){0};
+        p->wish = (struct bd_planes_wish){0};
         /* A clip turned meanwhile: its wish starts over. */
-        if (want(s, w, &err) != BD_OK)
-            bd_session_say(s, "bit planes: %s", err.msg);
+        bool bad = want(s, w, &err) != BD_OK;
+        if (bad || !p->wish.on)
+            news(s, part, bad, &err);
         bd_free(w.layer);
     }
     if (s->started && part == BD_PART_A)
@@ -631,7 +505,7 @@ static void counted(struct bd_session *s, struct planes *p,
 static void accept(struct bd_session *s, void *state, struct bd_done *d,
                    uint32_t sub)
 {
-    struct planes *p = state;
+    struct bd_planes_state *p = state;
     if (sub < CHANNELS) {
         counted(s, p, d, (enum bd_part)sub);
         return;
@@ -646,7 +520,7 @@ static void accept(struct bd_session *s, void *state, struct bd_done *d,
 
 static void done(void *state)
 {
-    struct planes *p = state;
+    struct bd_planes_state *p = state;
     bd_free(p->side[0].layer);
     bd_free(p->side[1].layer);
     bd_free(p->chan);
@@ -654,4 +528,5 @@ static void done(void *state)
 }
 
 const struct bd_tool bd_planes_tool = {
-    .state_size = sizeof(struct planes), .accept = accept, .done = done};
+    .state_size = sizeof(struct bd_planes_state), .accept = accept,
+    .done = done};

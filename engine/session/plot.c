@@ -48,7 +48,7 @@ static bool copy_grid(struct bd_picture *p, const struct bd_session *s,
         return false;
     memcpy(levels, g.levels, g.n * sizeof *levels);
     p->hist.levels = levels;
-    p->hist.nlevels = g.n;
+    p->hist.nlevels = bd_quant_distinct(levels, g.n);
     p->hist.clip_lo = g.clip_lo;
     p->hist.clip_hi = g.clip_hi;
     return true;

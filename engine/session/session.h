@@ -433,6 +433,12 @@ bd_status bd_session_set_planes(struct bd_session *s, struct bd_sel sel,
 bd_status bd_session_spend_planes(struct bd_session *s, struct bd_sel sel,
                                   enum bd_part part, double rate,
                                   struct bd_err *err);
+/* The same with rows chosen by the caller, one per selected layer; codes must
+ * have been counted. */
+bd_status bd_session_put_planes(struct bd_session *s, struct bd_sel sel,
+                                enum bd_part part,
+                                const struct bd_plane_row *const *row,
+                                struct bd_err *err);
 struct bd_planes_net { /* of the layers that have method 'bottleneck' now */
     size_t layers;
     double mean;      /* planes kept, each layer once: "average code rate" */
