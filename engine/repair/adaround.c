@@ -186,8 +186,9 @@ static struct schedule schedule_of(const struct rounding *r, int64_t it)
     double warm = 0.2 * (double)r->total;
     double t = ((double)it - warm) / ((double)r->total - warm);
     /* The error is in units of nearest rounding's, so a weight's share is
-     * about 1/k, and the regularizer is measured by that. */
-    return (struct schedule){.lambda = t > 0 ? 1.0 / (double)r->rows.k : 0,
+     * about 1/k, and the regularizer is measured by that; 10 is where the
+     * error stops falling on the networks tried. */
+    return (struct schedule){.lambda = t > 0 ? 10.0 / (double)r->rows.k : 0,
                              .beta = 2 + 18 * (1 - (t > 0 ? t : 0)),
                              .fix1 = 1 - pow(0.9, (double)it + 1),
                              .fix2 = 1 - pow(0.999, (double)it + 1)};
