@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #define AT(field) offsetof(struct cli_args, field)
 
@@ -13,6 +14,8 @@ static const struct cli_option own[] = {
      "caches", AT(batch), 1, 1 << 20},
     {CLI_REAL, "--require", 0, "TOP1", "exit status 1 below this share "
      "(0.9 = 90 %)", AT(require), 0, 0},
+    {CLI_TEXT, "--repair", 0, "LIST", "repairs first, as of verb repair: "
+     "equalize,...", AT(repair), 0, 0},
     {.type = CLI_END},
 };
 /* clang-format on */
@@ -194,13 +197,28 @@ void bd_cli_say_log(const struct bd_session *s, size_t most)
     }
 }
 
+/* Says what was repaired among the notes: the result stays what it is. */
+static bd_status repair_first(struct cli *c, struct bd_session *s)
+{
+    struct bd_str did = {0};
+    bd_status st = BD_OK;
+
+    if (c->a.repair)
+        st = bd_cli_repair(&did, c, s, c->a.repair);
+    for (char *at = did.s, *line; at && *at && (line = strsep(&at, "\n"));)
+        bd_cli_note("%s", line);
+    bd_str_done(&did);
+    return st;
+}
+
 static int run(struct cli *c)
 {
     struct bd_session_opts o = bd_cli_session_opts(&c->a);
     struct eval e = {0};
     int rc;
 
-    if (bd_cli_session(&e.s, c, &o) == BD_OK && compute(&e, c) == BD_OK) {
+    if (bd_cli_session(&e.s, c, &o) == BD_OK &&
+        repair_first(c, e.s) == BD_OK && compute(&e, c) == BD_OK) {
         rc = out(c, &e);
         bd_cli_say_log(e.s, SIZE_MAX);
     } else {
