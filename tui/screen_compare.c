@@ -308,21 +308,23 @@ static void lay_columns(struct view *v, int width)
 {
     const struct bd_model *m = bd_session_model(v->ui->s);
     struct wg_column *col = v->col;
-    bool inputs = false;
+    bool inputs = false, narrow = width < 78;
+    int name_max = narrow ? 16 : NAME_MAX;
+    int choice_max = narrow ? 12 : CHOICE_MAX;
     memcpy(col, columns, sizeof columns);
     for (size_t i = 0; i < v->r->n; i++) {
         char name[96];
         int w = wg_width(bd_text_show(name, sizeof name, m->layer[i].name,
                                       60));
-        if (w > col[C_NAME].min && w <= NAME_MAX)
-            col[C_NAME].min = w;
+        if (w > col[C_NAME].min)
+            col[C_NAME].min = w < name_max ? w : name_max;
         for (int k = 0; k < 2; k++) {
             struct wg_table_cell c = {0};
             inputs = inputs || isfinite(v->r->layer[i].side[k].a_psnr_db);
             choice_cell(&c, v, (int)i, k);
             w = wg_width(c.text);
             if (w > col[C_A + k].min && differs(&v->r->layer[i]))
-                col[C_A + k].min = w < CHOICE_MAX ? w : CHOICE_MAX;
+                col[C_A + k].min = w < choice_max ? w : choice_max;
         }
     }
     if (!inputs)
