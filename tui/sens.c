@@ -95,7 +95,8 @@ void ui_open_sweep(struct ui *ui)
 
 /* ----------------------------------------------------------------- words */
 
-/* Pulled on each drawing: the page is there at once and fills in. */
+/* Pulled on each drawing: the page is there at once and fills in when the
+ * answer comes. */
 static const char *why_line(void *arg, int i)
 {
     struct ui *ui = arg;
@@ -116,6 +117,13 @@ static enum wg_role why_role(void *arg, int i)
     return w && i < w->n && w->heading[i] ? WG_HEADING : WG_TEXT;
 }
 
+void ui_sens_changed(struct ui *ui)
+{
+    const struct bd_why *w = bd_session_why(ui->s);
+    if (w && ui->over && ui->pager.line == why_line)
+        ui->pager.n = w->n;
+}
+
 static void open_why(struct ui *ui, int layer)
 {
     struct bd_err err = {0};
@@ -123,7 +131,7 @@ static void open_why(struct ui *ui, int layer)
         ui_refuse(ui, &err);
         return;
     }
-    ui_pager_open(ui, "Why", BD_WHY_LINES, why_line);
+    ui_pager_open(ui, "Why", 3, why_line);
     ui->pager.role = why_role;
     ui->pager_w = 76;
 }

@@ -252,6 +252,7 @@ const struct ui_command *ui_command_find(const char *word, size_t n);
 /* --------------------------------------------------------------- sens.c */
 void ui_open_sweep(struct ui *ui);
 void ui_open_why(struct ui *ui); /* of the layer that hurts most */
+void ui_sens_changed(struct ui *ui); /* the words may have arrived */
 bool ui_sweep_command(struct ui *ui, const char *args);
 bool ui_why_command(struct ui *ui, const char *args);
 

@@ -372,6 +372,18 @@ static double side_loss(const struct bd_sens_table *t, int layer,
     return at_width(&c, now->bits);
 }
 
+double bd_sweep_side(const struct bd_session *s, int layer,
+                     enum bd_sens_what what)
+{
+    const struct tool *tool = bd_tool_peek(s, BD_TOOL_SWEEP);
+    const struct bd_layercfg *l = &s->cfg.layer[layer];
+
+    if (!bd_session_sens(s) || !(tool->sides & 1u << what))
+        return NAN;
+    return side_loss(&tool->t, layer, what,
+                     what == BD_SENS_A ? &l->a : &l->w);
+}
+
 double bd_session_layer_sens(const struct bd_session *s, int layer)
 {
     const struct tool *tool = bd_tool_peek(s, BD_TOOL_SWEEP);

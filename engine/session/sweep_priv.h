@@ -44,6 +44,10 @@ bool bd_journal_read(struct bd_sens_table *t, const char *path, uint64_t key,
 bd_status bd_journal_write(const struct bd_sens_table *t, const char *path,
                            uint64_t key, struct bd_err *err);
 
+/* Loss of one side of a layer as it is now; 0 in float, NaN not known. */
+double bd_sweep_side(const struct bd_session *s, int layer,
+                     enum bd_sens_what what);
+
 /* why.c: the job of bd_session_ask_why. */
 struct bd_why_ask;
 struct bd_why_ask *bd_why_ask_new(const struct bd_session *s, int layer);

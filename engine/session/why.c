@@ -26,6 +26,7 @@ struct bd_why_ask { /* the job's argument, all copied or shared */
     double *loss;           /* [nlayers], NaN = not known */
     bool *here;             /* [nlayers] it is of the present choice */
     int *bits;              /* [nlayers] judged at */
+    double *input;          /* [nlayers] part of its input, NaN or 0 = none */
     int layer;              /* asked for, -1 = the guiltiest */
 };
 
@@ -104,6 +105,10 @@ static void say_share(struct bd_why *w, const struct bd_why_ask *a,
     say(w, false, "%s %.3g%s at %d bits%s", measure_of(a), a->loss[layer],
         a->t.n ? "" : " of the weights' power", a->bits[layer],
         a->here[layer] ? "" : ", were it not in float");
+    if (a->input[layer] > 0)
+        say(w, false, "of that %.0f %% by quantizing its input to %d bits",
+            100 * a->input[layer] / a->loss[layer],
+            a->cfg.layer[layer].a.bits);
     if (next >= 0)
         say(w, false, "%s: %s with %.0f %%",
             layer == g->first ? "next" : "most",
@@ -207,7 +212,8 @@ static void say_ranges(struct bd_why *w, const char *what,
 struct change {
     char what[48];
     struct bd_tensorcfg t;
-    double err2, loss; /* ratio of squared errors to now; loss, NaN = not */
+    double err2, loss; /* ratio of squared errors to now, NaN = of the input;
+                          loss of the layer after it */
     double kb;         /* more than now */
     bool measured;
 };
@@ -216,7 +222,8 @@ struct trials {
     const struct bd_why_ask *a;
     int layer, n;
     struct bd_tensorcfg now;
-    double mse, loss;
+    double mse, loss; /* of both sides */
+    double input;     /* part of its input */
     struct change c[TRIES];
 };
 
@@ -253,7 +260,27 @@ static void try_one(struct trials *s, const struct bd_tensorcfg *t,
     const struct bd_sens_point *p =
         s->a->t.n ? bd_sens_find(&s->a->t, s->layer, BD_SENS_W, t) : NULL;
     c->measured = p && isfinite(p->value[s->a->t.lead]);
-    c->loss = c->measured ? p->value[s->a->t.lead] : s->loss * c->err2;
+    c->loss = s->input + (c->measured ? p->value[s->a->t.lead]
+                                      : (s->loss - s->input) * c->err2);
+    s->n++;
+}
+
+/* Wider inputs, where the sweep measured them. */
+static void try_input(struct trials *s, int more)
+{
+    struct change *c = &s->c[s->n];
+    struct bd_tensorcfg t = s->a->cfg.layer[s->layer].a;
+    const struct bd_sens_point *p;
+
+    if (s->n == TRIES || !(s->input > 0))
+        return;
+    t.bits = (int8_t)(t.bits + more);
+    p = bd_sens_find(&s->a->t, s->layer, BD_SENS_A, &t);
+    if (!p || !isfinite(p->value[s->a->t.lead]))
+        return;
+    *c = (struct change){.t = t, .err2 = NAN, .measured = true};
+    snprintf(c->what, sizeof c->what, "input at %d bits", t.bits);
+    c->loss = s->loss - s->input + p->value[s->a->t.lead];
     s->n++;
 }
 
@@ -274,6 +301,8 @@ static void try_all(struct trials *s, struct bd_ctl *ctl)
     try_one(s, &t, "one bit more", ctl);
     t.bits++;
     try_one(s, &t, "two bits more", ctl);
+    try_input(s, 1);
+    try_input(s, 2);
     for (int k = 0; methods[k]; k++) {
         int row = bd_quantizer_find(methods[k]);
         char what[48];
@@ -295,6 +324,18 @@ static int by_loss(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void say_one(struct bd_why *w, const struct trials *s,
+                    const struct change *c)
+{
+    char error[32] = "";
+
+    if (!isnan(c->err2))
+        snprintf(error, sizeof error, "%+5.1f dB error, ",
+                 10 * log10(c->err2 > 1e-12 ? c->err2 : 1e-12));
+    say(w, false, "%-21s %s%s %.3g%s, %+.1f KB", c->what, error,
+        measure_of(s->a), c->loss, c->measured ? "" : " (estimate)", c->kb);
+}
+
 static void say_trials(struct bd_why *w, struct trials *s)
 {
     int said = 0;
@@ -307,9 +348,7 @@ static void say_trials(struct bd_why *w, struct trials *s)
             continue;
         if (!said++)
             say(w, true, "What would help");
-        say(w, false, "%-21s %+5.1f dB error, %s %.3g%s, %+.1f KB", c->what,
-            10 * log10(c->err2 > 1e-12 ? c->err2 : 1e-12), measure_of(s->a),
-            c->loss, c->measured ? "" : " (estimate)", c->kb);
+        say_one(w, s, c);
     }
     if (!said)
         say(w, true, "No grid, clip, method or bit within reach would take a "
@@ -354,6 +393,8 @@ static void explain(struct bd_why *w, const struct bd_why_ask *a,
         say_ranges(w, "input", &r);
     struct trials s = {.a = a, .layer = layer, .now = present(a, layer),
                        .loss = a->loss[layer]};
+    if (a->input[layer] > 0)
+        s.input = a->input[layer];
     s.mse = mse_of(a, layer, &s.now, ctl);
     if (!(s.loss > 0))
         s.loss = 1; /* errors are compared all the same */
@@ -374,6 +415,7 @@ void bd_why_ask_free(void *p)
     bd_free(a->loss);
     bd_free(a->here);
     bd_free(a->bits);
+    bd_free(a->input);
     bd_free(a);
 }
 
@@ -413,6 +455,7 @@ static void judge_by_sweep(struct bd_why_ask *a, const struct bd_session *s)
         a->loss[i] = v.loss;
         a->here[i] = v.here;
         a->bits[i] = v.bits;
+        a->input[i] = v.here ? bd_sweep_side(s, (int)i, BD_SENS_A) : NAN;
     }
 }
 
@@ -429,7 +472,8 @@ struct bd_why_ask *bd_why_ask_new(const struct bd_session *s, int layer)
     a->loss = bd_calloc(n, sizeof *a->loss);
     a->here = bd_calloc(n, sizeof *a->here);
     a->bits = bd_calloc(n, sizeof *a->bits);
-    if (!a->loss || !a->here || !a->bits ||
+    a->input = bd_calloc(n, sizeof *a->input);
+    if (!a->loss || !a->here || !a->bits || !a->input ||
         bd_bitcfg_copy(&a->cfg, &s->cfg) != BD_OK ||
         (t && bd_sens_copy(&a->t, t) != BD_OK)) {
         bd_why_ask_free(a);
