@@ -158,13 +158,43 @@ static void warm(const struct bd_weights *w, const char *choice)
            psnr * 1e3, all * 1e3, e / (double)bd_index_count(w->index));
 }
 
+/* Grains finer than the tensor: all sets, and applying them. */
+static void many_sets(const struct bd_weights *w, float *y, const char *choice)
+{
+    struct bd_tensorcfg cfg = {.bits = 8};
+    double fit = INFINITY, apply = INFINITY;
+
+    if (bd_tensorcfg_parse(&cfg, choice, NULL) != BD_OK)
+        abort();
+    for (int i = 0; i < 2; i++) {
+        struct bd_qset set;
+        int64_t t = bd_now_ns();
+
+        if (bd_calib_weights(&set, w, &cfg, NULL, NULL) != BD_OK)
+            abort();
+        fit = fmin(fit, ms_since(t));
+        t = bd_now_ns();
+        bd_qset_apply(y, w, &set);
+        apply = fmin(apply, ms_since(t));
+        bd_qset_done(&set);
+    }
+    printf("%-25s fit %6.1f ms, apply %5.1f ms\n", choice, fit, apply);
+}
+
 static void one_layer(void)
 {
     const char *choice[] = {"uniform:4:tensor:max", "uniform:8:tensor:max",
                             "apot:4:tensor:max",    "uniform:4:tensor:mse",
-                            "apot:4:tensor:mse",    "uniform:8:tensor:mse"};
+                            "apot:4:tensor:mse",    "uniform:8:tensor:mse",
+                            "kmeans:2:tensor:max",  "kmeans:4:tensor:max",
+                            "kmeans:8:tensor:max",  "fp8-e4m3:8:tensor:max",
+                            "fp8-e4m3:8:tensor:mse", "fp4-e2m1:4:tensor:mse"};
+    const char *sets[] = {"uniform:4:channel:max",  "uniform:4:group128:max",
+                          "kmeans:4:channel:max",   "kmeans:4:group128:max",
+                          "nf4:4:group64:max",      "mxfp4-e2m1:4:group32:max",
+                          "mxfp8-e4m3:8:group32:max", "mxint8:8:group32:max"};
     size_t n = 2359296;
-    float *x = bd_alloc(n, sizeof(*x));
+    float *x = bd_alloc(2 * n, sizeof(*x)); /* and what they become */
     struct bd_weights w = {x, {1, 512, 4608}, NAN, NULL};
     struct bd_index *ix;
 
@@ -174,13 +204,16 @@ static void one_layer(void)
     w.index = ix = cold(x, n);
     for (size_t i = 0; i < sizeof(choice) / sizeof(choice[0]); i++)
         warm(&w, choice[i]);
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+        many_sets(&w, x + n, sets[i]);
     bd_index_free(ix);
     bd_free(x);
 }
 
 static void throughput(void)
 {
-    const char *rows[] = {"uniform", "affine", "apot", "pact", "log"};
+    const char *rows[] = {"uniform", "affine",   "apot",     "pact",
+                          "log",     "fp4-e2m1", "fp8-e4m3", "fp8-e5m2"};
     size_t n = 1 << 20;
     float *x = bd_alloc(n, sizeof(*x)), *y = bd_alloc(n, sizeof(*y));
 
@@ -189,6 +222,9 @@ static void throughput(void)
         for (int bits = 4; bits <= 8; bits += 4) {
             struct bd_qparam p = param(rows[i], bits);
             double best = INFINITY;
+
+            if (bits < p.q->min_bits || bits > p.q->max_bits)
+                continue;
 
             p.is_signed = false;
             p.weights = false;
