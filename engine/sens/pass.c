@@ -25,7 +25,7 @@ static bd_status take_base(struct bd_sens_pass *p,
         const struct bd_sens_point *c = &p->t->point[l->point[i]];
 
         st = p->ask->take(&p->base[c->layer], &p->held[c->layer], p->ask->arg,
-                          c, c->layer, err);
+                          c, err);
     }
     return st;
 }
@@ -43,7 +43,7 @@ static bd_status take_variant(struct bd_sens_pass *p, size_t at,
     p->n++;
     if (p->base_at != SIZE_MAX)
         return BD_OK; /* becomes float */
-    return p->ask->take(&v->q, &v->held, p->ask->arg, c, c->layer, err);
+    return p->ask->take(&v->q, &v->held, p->ask->arg, c, err);
 }
 
 bd_status bd_sens_pass_init(struct bd_sens_pass *p,

@@ -94,11 +94,10 @@ struct bd_sens_ask {
     int64_t batch;         /* images per run, as the network allows */
     size_t memory;         /* bytes of quantized weights held at a time */
     bool no_early_stop;
-    /* Quantizes p's layer as p says, held until give; caller's thread.  A
-     * base names its layer by `layer`. */
+    /* Quantizes p's layer as p says, until *held is given back; caller's
+     * thread. */
     bd_status (*take)(struct bd_qlayer *out, void **held, void *arg,
-                      const struct bd_sens_point *p, int layer,
-                      struct bd_err *err); /* six: two results */
+                      const struct bd_sens_point *p, struct bd_err *err);
     void (*give)(void *arg, void *held);
     /* The table has grown; caller's thread, at most ten times a second. */
     void (*step)(void *arg, const struct bd_sens_table *t);

@@ -1,5 +1,5 @@
-/* Sensitivities as files, written; sens_read.c reads them.  Three kinds (export_formats.md, sections
- * 7 and 12):
+/* Sensitivities as files, written; sens_read.c reads them.  Three kinds
+ * (export_formats.md, sections 7 and 12):
  *
  *   json  our own: everything, and what the verb `sweep` prints
  *   exl3  per layer, what each wider alternative gains in KL divergence

@@ -52,8 +52,9 @@ static struct bd_tensorcfg own_method(const struct bd_tensorcfg *now, int bits)
 
 /* One side of a point; false: this layer cannot have it. */
 static bool side(struct bd_tensorcfg *t, struct plan *p, int layer,
-                 bool weights, int method, int bits)
+                 bool weights, const int at[3])
 {
+    int method = at[1], bits = p->bits[at[2]];
     const struct bd_layercfg *now = &p->s->cfg.layer[layer];
     struct bd_err e = {0};
     bd_status st = BD_OK;
@@ -75,7 +76,6 @@ static bool point(struct bd_sens_point *out, struct plan *p, int layer,
                   const int at[3])
 {
     enum bd_sens_what what = p->what[at[0]];
-    int bits = p->bits[at[2]];
     static const struct bd_tensorcfg as_is = {.bits = 32};
 
     *out = (struct bd_sens_point){.layer = layer, .what = what, .w = as_is,
@@ -85,8 +85,8 @@ static bool point(struct bd_sens_point *out, struct plan *p, int layer,
                                      : k == 2 ? p->nbits
                                               : p->nwhat) +
                       at[k];
-    return (!(what & BD_SENS_W) || side(&out->w, p, layer, true, at[1], bits)) &&
-           (!(what & BD_SENS_A) || side(&out->a, p, layer, false, at[1], bits));
+    return (!(what & BD_SENS_W) || side(&out->w, p, layer, true, at)) &&
+           (!(what & BD_SENS_A) || side(&out->a, p, layer, false, at));
 }
 
 /* ------------------------------------------------------------- the options */

@@ -151,10 +151,10 @@ static bd_status make_key(struct bd_sweep_ask *a,
 
 /* One layer by a choice, as the accuracy of a configuration would have it. */
 static bd_status take(struct bd_qlayer *out, void **held, void *arg,
-                      const struct bd_sens_point *p, int layer,
-                      struct bd_err *err)
+                      const struct bd_sens_point *p, struct bd_err *err)
 {
     struct bd_sweep_ask *a = arg;
+    const int layer = p->layer;
     struct bd_qrun *r = bd_calloc(1, sizeof *r);
     struct bd_bitcfg cfg = {0};
     bd_status st = BD_ENOMEM;

@@ -221,13 +221,12 @@ struct bench {
 
 /* Column 0 quantizes weights, column 1 inputs. */
 static bd_status take(struct bd_qlayer *out, void **held, void *arg,
-                      const struct bd_sens_point *p, int layer,
-                      struct bd_err *err)
+                      const struct bd_sens_point *p, struct bd_err *err)
 {
     struct bench *b = arg;
 
     (void)err;
-    *out = b->q.q[layer];
+    *out = b->q.q[p->layer];
     if (p->column == 0)
         out->a = NULL;
     else
