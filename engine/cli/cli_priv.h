@@ -83,7 +83,7 @@ struct cli_args {
     double rtol, atol, lr, momentum, decay, require;
     int64_t epochs;
     bool is_signed, is_unsigned, ascii, linear, nomouse, log_counts;
-    bool no_augment, strict, all, measure;
+    bool no_augment, strict, all;
 };
 
 struct cli {
@@ -142,9 +142,10 @@ bd_status bd_cli_session(struct bd_session **out, struct cli *c,
 /* The sensitivities of c->a.sensitivity, warnings as notes. */
 bd_status bd_cli_read_sens(struct bd_sens_table *out, struct cli *c,
                            const struct bd_session *s);
-/* Measures what the picture needs and draws it. */
+/* Measures what the picture needs and draws it; measure: of a trade-off also
+ * the points that are estimates. */
 bd_status bd_cli_plot_known(struct cli *c, struct bd_session *s,
-                            struct bd_plot_ask *ask);
+                            struct bd_plot_ask *ask, bool measure);
 
 /* ---------------------------------------------------------------- talking */
 void bd_cli_help(const struct cli_verb *v);

@@ -78,14 +78,14 @@ static bd_status measure_front(struct cli *c, struct bd_session *s)
     return st == BD_OK ? settle(c, s) : st;
 }
 
-static bd_status trade(struct cli *c, struct bd_session *s)
+static bd_status trade(struct cli *c, struct bd_session *s, bool measure)
 {
     bool can = !bd_session_why_no_accuracy(s);
     bd_status st;
 
     bd_session_start(s);
     st = settle(c, s);
-    if (st == BD_OK && can && c->a.measure)
+    if (st == BD_OK && can && measure)
         st = measure_front(c, s);
     if (st == BD_OK && !can)
         bd_cli_note("losses instead of accuracy: %s",
@@ -94,7 +94,7 @@ static bd_status trade(struct cli *c, struct bd_session *s)
 }
 
 bd_status bd_cli_plot_known(struct cli *c, struct bd_session *s,
-                            struct bd_plot_ask *ask)
+                            struct bd_plot_ask *ask, bool measure)
 {
     struct bd_sens_table t = {0};
     bd_status st = BD_OK;
@@ -103,7 +103,7 @@ bd_status bd_cli_plot_known(struct cli *c, struct bd_session *s,
         st = sensitivities(&t, c, s);
         ask->sens = &t;
     } else if (ask->what == BD_PICTURE_TRADEOFF) {
-        st = trade(c, s);
+        st = trade(c, s, measure);
     }
     if (st == BD_ECANCELLED && !c->err.msg[0])
         bd_fail(&c->err, st, "stopped");

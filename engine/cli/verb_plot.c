@@ -16,8 +16,8 @@ enum { PLOT_BINS = 128 };
 
 /* clang-format off */
 static const struct cli_option own[] = {
-    {CLI_TEXT, "--what", 0, "KIND", "histogram (default), grid, channels, "
-     "sensitivity, tradeoff", AT(what), 0, 0},
+    {CLI_TEXT, "--what", 0, "KIND", "histogram grid channels sensitivity "
+     "tradeoff front", AT(what), 0, 0},
     {CLI_TEXT, "--layer", 'l', "NAME", "which layer (default: the first)",
      AT(layer), 0, 0},
     {CLI_TEXT, "--size", 0, "WxH", "in pixels (default 1200x800)", AT(size),
@@ -26,10 +26,8 @@ static const struct cli_option own[] = {
      0, 0},
     {CLI_FLAG, "--log", 0, NULL, "counts on a log scale", AT(log_counts), 0,
      0},
-    {CLI_TEXT, "--sweep", 0, "FILE", "sensitivities of an earlier sweep, "
-     "instead of a new one", AT(sensitivity), 0, 0},
-    {CLI_FLAG, "--measure", 0, NULL, "tradeoff: measure the front's points, "
-     "too", AT(measure), 0, 0},
+    {CLI_TEXT, "--sweep", 0, "FILE", "sensitivities of an earlier sweep",
+     AT(sensitivity), 0, 0},
     {.type = CLI_END},
 };
 /* clang-format on */
@@ -224,6 +222,7 @@ static const struct kind kinds[] = {
     {"channels", NULL, BD_PICTURE_CHANNELS},
     {"sensitivity", NULL, BD_PICTURE_SENSITIVITY},
     {"tradeoff", NULL, BD_PICTURE_TRADEOFF},
+    {"front", NULL, BD_PICTURE_TRADEOFF}, /* its estimates measured, too */
 };
 enum { NKINDS = sizeof kinds / sizeof *kinds };
 
@@ -285,7 +284,8 @@ static bd_status draw_known(struct plot *p, const struct kind *k, int w,
         if (st == BD_OK)
             ask.layer = (int)(p->l - bd_session_model(p->s)->layer);
     }
-    return st == BD_OK ? bd_cli_plot_known(p->c, p->s, &ask) : st;
+    bool measure = strcmp(k->name, "front") == 0;
+    return st == BD_OK ? bd_cli_plot_known(p->c, p->s, &ask, measure) : st;
 }
 
 static bd_status draw(struct plot *p, const struct kind *k, int w, int h)

@@ -127,17 +127,17 @@ static void is_png(const char *path)
 static void pictures(void **state)
 {
     static const char *const what[] = {"channels", "sensitivity",
-                                       "tradeoff"};
+                                       "tradeoff", "front"};
     struct shot s;
     char args[400];
 
     (void)state;
     ready(&s);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         snprintf(args, sizeof args,
                  "plot m.onnx --what %s %s --weights uniform:4 -o %s.png "
-                 "--size 320x240 --theme %s%s", what[i], data, what[i],
-                 i == 1 ? "dark" : "light", i == 2 ? " --measure" : "");
+                 "--size 320x240 --theme %s", what[i], data, what[i],
+                 i == 1 ? "dark" : "light");
         run_ok(&s, args);
         snprintf(args, sizeof args, "%s.png", what[i]);
         is_png(args);

@@ -3,7 +3,7 @@
 
 static const char *const verbs[] = {"open",   "info",      "run",    "analyze",
                                     "levels", "eval",      "export", "plot",
-                                    "train",  "completion"};
+                                    "train",  "completion", "compare"};
 enum { NVERBS = sizeof verbs / sizeof *verbs };
 
 /* Starts with an example and fits 80x24. */
