@@ -28,6 +28,17 @@ static void range_of(double *lo, double *hi, int bits, bool is_signed)
     *hi = bits == 0 ? 0 : (is_signed ? half : 2 * half) - 1;
 }
 
+/* The searches call this a thousand times per value: floor() is a call on
+ * plain x86-64, while truncating a clamped value is two instructions.  Below
+ * zero truncation goes up, which the comparison takes back. */
+static double floor_code(double v, double lo, double hi)
+{
+    double c = v > lo ? v : lo, t; /* NaN counts as lo */
+
+    t = (double)(int)(c < hi + 1 ? c : hi + 1);
+    return t - (t > v ? 1.0 : 0.0);
+}
+
 void bd_feature_uniform(double *y, const float *x, size_t n,
                         const struct bd_feature_uniform *p)
 {
@@ -36,8 +47,9 @@ void bd_feature_uniform(double *y, const float *x, size_t n,
 
     range_of(&lo, &hi, p->bits, p->is_signed);
     for (size_t i = 0; i < n; i++)
-        y[i] =
-            on ? d * bd_quant_clamp(floor((double)x[i] / d + 0.5), lo, hi) : 0;
+        y[i] = on ? d * bd_quant_clamp(
+                            floor_code((double)x[i] / d + 0.5, lo, hi), lo, hi)
+                  : 0;
 }
 
 void bd_feature_dorefa(double *y, const float *x, size_t n, double c, int bits)
@@ -82,13 +94,14 @@ static double mean_square(const float *x, const double *y, size_t n)
 }
 
 /* One candidate: interval d (uniform) or e0 (log), and its error, block by
- * block so that no memory is needed. */
+ * block so that no memory is needed.  Sums only grow: a candidate whose error
+ * passes `most` on the way has lost and is given up with what it has. */
 static double try_uniform(const float *x, size_t n,
-                          const struct bd_feature_uniform *p)
+                          const struct bd_feature_uniform *p, double most)
 {
     double y[BD_QUANT_BLOCK], s = 0;
 
-    for (size_t i = 0; i < n; i += BD_QUANT_BLOCK) {
+    for (size_t i = 0; i < n && !(s > most * (double)n); i += BD_QUANT_BLOCK) {
         size_t m = n - i < BD_QUANT_BLOCK ? n - i : BD_QUANT_BLOCK;
 
         bd_feature_uniform(y, x + i, m, p);
@@ -97,11 +110,12 @@ static double try_uniform(const float *x, size_t n,
     return n ? s / (double)n : 0;
 }
 
-static double try_log(const float *x, size_t n, const struct bd_feature_log *p)
+static double try_log(const float *x, size_t n, const struct bd_feature_log *p,
+                      double most)
 {
     double y[BD_QUANT_BLOCK], s = 0;
 
-    for (size_t i = 0; i < n; i += BD_QUANT_BLOCK) {
+    for (size_t i = 0; i < n && !(s > most * (double)n); i += BD_QUANT_BLOCK) {
         size_t m = n - i < BD_QUANT_BLOCK ? n - i : BD_QUANT_BLOCK;
 
         bd_feature_log(y, x + i, m, p);
@@ -131,7 +145,7 @@ static double zeroed(const float *x, size_t n)
 {
     struct bd_feature_uniform none = {0, 0, false};
 
-    return try_uniform(x, n, &none);
+    return try_uniform(x, n, &none, INFINITY);
 }
 
 double bd_feature_best_interval(double *mse, const float *x, size_t n, int bits)
@@ -148,7 +162,7 @@ double bd_feature_best_interval(double *mse, const float *x, size_t n, int bits)
         double e;
 
         p.d = full * i / FRACTIONS;
-        e = try_uniform(x, n, &p);
+        e = try_uniform(x, n, &p, *mse);
         if (e < *mse - STRICT) {
             *mse = e;
             best = p.d;
@@ -169,7 +183,7 @@ double bd_feature_best_log(double *mse, const float *x, size_t n, int bits)
         double e;
 
         p.e0 = i / 20.0;
-        e = try_log(x, n, &p);
+        e = try_log(x, n, &p, *mse);
         if (e < *mse - STRICT) {
             *mse = e;
             best = p.e0;

@@ -15,22 +15,21 @@ struct outcome { /* posted and final results alike */
     struct bd_lab *lab; /* counted */
     int8_t *bits;       /* [channels] */
     double avg_bits, left, mse, start, uniform;
-    int64_t done;
+    int64_t runs, done; /* asked for, done */
     struct bd_refine_step *step; /* [done] */
 };
 
 struct state {
     bool running, stopped;
     char split[160], why[300];
-    enum bd_feature_kind kind;
-    int64_t images, asked;
-    double avg_bits;
-    struct outcome *now; /* NULL = nothing yet */
+    struct bd_lab_site site;   /* the network that was split */
+    struct bd_feature_ask ask; /* the newest; its split is the one above */
+    struct outcome *now;       /* NULL = nothing yet */
 };
 
 struct order { /* a job's argument */
-    const struct bd_session *s; /* what it opened with: immutable */
-    struct bd_lab *lab;         /* counted; NULL: to be measured */
+    struct bd_lab_site site;
+    struct bd_lab *lab; /* counted; NULL: to be measured */
     char split[160], title[200];
     struct bd_feature_ask ask;  /* lab.split points to `split` */
     struct outcome best;        /* what is posted; step has `cap` places */
@@ -113,17 +112,18 @@ static bd_status prepare(struct order *o, struct bd_err *err)
     bd_status st = BD_OK;
 
     if (!o->lab)
-        st = bd_lab_open(&o->lab, o->s, &o->ask.lab, o->ctl, err);
+        st = bd_lab_make(&o->lab, &o->site, &o->ask.lab, o->ctl, err);
     if (st != BD_OK)
         return st;
     bd_judge_work(o->lab->judge,
-                  (struct bd_feature_work){o->s->pool, o->ctl});
+                  (struct bd_feature_work){o->site.pool, o->ctl});
     b->lab = o->lab;
     b->bits = bd_calloc((size_t)o->lab->f.channels + 1, sizeof *b->bits);
     b->step = bd_alloc((size_t)o->ask.runs + 1, sizeof *b->step);
     if (!b->bits || !b->step)
         return bd_fail(err, BD_ENOMEM, "out of memory for the channels");
     b->avg_bits = o->ask.solve.avg_bits;
+    b->runs = o->ask.runs;
     b->mse = b->start = b->uniform = NAN;
     st = bd_lab_solve(b->bits, &b->left, o->lab, &o->ask.solve, err);
     if (st == BD_OK)
@@ -181,17 +181,26 @@ static void keep_old(struct outcome *o, const struct outcome *old)
     o->avg_bits = old->avg_bits; /* what those belong to */
 }
 
+static bd_status submit(struct bd_session *s, struct state *t,
+                        struct bd_err *err);
+
 static void accept(struct bd_session *s, void *state, struct bd_done *d,
                    uint32_t sub)
 {
     struct state *t = state;
+    struct outcome *o = d->result;
+    bool old = o && (o->avg_bits != t->ask.solve.avg_bits ||
+                     o->runs != t->ask.runs);
 
     (void)sub;
-    if (d->result) {
-        keep_old(d->result, t->now);
+    if (o) {
+        keep_old(o, t->now);
         outcome_free(t->now);
-        t->now = d->result;
+        t->now = o;
     }
+    /* The budget was turned while the lab was measured: on with it. */
+    if (old && submit(s, t, NULL) == BD_OK)
+        return;
     if (d->partial)
         return;
     t->running = false;
@@ -213,42 +222,71 @@ static void done(void *state)
 const struct bd_tool bd_feature_tool = {sizeof(struct state), accept, NULL,
                                         done};
 
-/* The lab at hand serves when split, quantizer and images are the same. */
-static struct bd_lab *usable(const struct state *t,
-                             const struct bd_lab_opts *o)
+/* What is measured, or being measured, serves when network, split, quantizer
+ * and images are the same. */
+static bool same_lab(const struct bd_session *s, const struct state *t,
+                     const struct bd_lab_opts *o)
 {
-    if (!t->now || t->kind != o->kind || t->images != o->images ||
-        strcmp(t->split, o->split) != 0)
-        return NULL;
-    return t->now->lab;
+    return t->site.m == s->m && t->ask.lab.kind == o->kind &&
+           t->ask.lab.images == o->images && strcmp(t->split, o->split) == 0;
 }
 
-static struct order *order_new(const struct bd_session *s, struct bd_lab *lab,
-                               const struct bd_feature_ask *ask)
+static struct order *order_new(const struct state *t)
 {
     struct order *o = bd_calloc(1, sizeof *o);
 
     if (!o)
         return NULL;
-    o->s = s;
-    o->lab = lab ? bd_lab_ref(lab) : NULL;
-    o->ask = *ask;
-    snprintf(o->split, sizeof o->split, "%s", ask->lab.split);
+    o->site = t->site;
+    o->lab = t->now ? bd_lab_ref(t->now->lab) : NULL;
+    o->ask = t->ask;
+    snprintf(o->split, sizeof o->split, "%s", t->split);
     snprintf(o->title, sizeof o->title, "channels of %.60s", o->split);
     o->ask.lab.split = o->split;
     o->ask.lab.table = NULL; /* files are the command line's */
     return o;
 }
 
+static bd_status submit(struct bd_session *s, struct state *t,
+                        struct bd_err *err)
+{
+    uint64_t key = bd_tool_key(BD_TOOL_FEATURE, 0);
+    struct order *o = order_new(t);
+    bd_status st;
+
+    if (!o)
+        return bd_fail(err, BD_ENOMEM, "out of memory for the channels");
+    bd_lanes_touch(s->lanes, key);
+    st = bd_lanes_submit(s->lanes, &(struct bd_job){
+        .key = key, .lane = BD_LANE_LONG, .title = o->title, .arg = o,
+        .run = run, .free_arg = order_free, .free_result = outcome_free}, err);
+    t->running = st == BD_OK;
+    return st;
+}
+
 /* New widths at once, where they need no back end: its errors follow. */
-static void solve_now(struct state *t, const struct bd_feature_ask *ask)
+static void solve_now(struct state *t)
 {
     struct outcome *o = t->now;
-    bool priority =
-        !ask->solve.method || strcmp(ask->solve.method, "priority") == 0;
+    const char *method = t->ask.solve.method;
 
-    if (o && priority)
-        bd_lab_solve(o->bits, &o->left, o->lab, &ask->solve, NULL);
+    if (o && (!method || strcmp(method, "priority") == 0))
+        bd_lab_solve(o->bits, &o->left, o->lab, &t->ask.solve, NULL);
+}
+
+/* Refusals come at once, not as a job's. */
+static bd_status check(const struct bd_session *s, const char *name,
+                       struct bd_err *err)
+{
+    struct bd_plan_opts one = {.batch = 1};
+    struct bd_split split;
+    struct bd_plan *plan = NULL;
+    bd_status st = bd_plan_new(&plan, s->m, &one, err);
+
+    if (st == BD_OK)
+        st = bd_split_find(&split, s->m, plan, name, err);
+    bd_plan_free(plan);
+    return st;
 }
 
 bd_status bd_session_feature_start(struct bd_session *s,
@@ -256,38 +294,32 @@ bd_status bd_session_feature_start(struct bd_session *s,
                                    struct bd_err *err)
 {
     struct state *t = bd_tool_state(s, BD_TOOL_FEATURE);
-    uint64_t key = bd_tool_key(BD_TOOL_FEATURE, 0);
-    struct bd_split split;
-    struct order *o;
-    bd_status st;
+    bool same;
 
     if (!s->bench)
         return bd_fail(err, BD_EINVALID, "%s", s->why);
-    st = bd_split_find(&split, s->m, s->plan, ask->lab.split, err);
-    if (st != BD_OK)
-        return st;
-    o = t ? order_new(s, usable(t, &ask->lab), ask) : NULL;
-    if (!o)
+    if (!t)
         return bd_fail(err, BD_ENOMEM, "out of memory for the channels");
-    if (!o->lab) {
+    same = same_lab(s, t, &ask->lab);
+    if (!same) {
+        bd_status st = check(s, ask->lab.split, err);
+
+        if (st != BD_OK)
+            return st;
         outcome_free(t->now);
         t->now = NULL;
+        if (ask->lab.split != t->split)
+            snprintf(t->split, sizeof t->split, "%s", ask->lab.split);
+        t->site = bd_lab_site_of(s);
     }
-    solve_now(t, ask);
-    snprintf(t->split, sizeof t->split, "%s", o->split);
-    t->kind = ask->lab.kind;
-    t->images = ask->lab.images;
-    t->asked = ask->runs;
-    t->avg_bits = ask->solve.avg_bits;
-    t->running = true;
+    t->ask = *ask;
+    t->ask.lab.split = t->split;
     t->stopped = false;
     t->why[0] = '\0';
-    bd_lanes_touch(s->lanes, key);
-    st = bd_lanes_submit(s->lanes, &(struct bd_job){
-        .key = key, .lane = BD_LANE_LONG, .title = o->title, .arg = o,
-        .run = run, .free_arg = order_free, .free_result = outcome_free}, err);
-    t->running = st == BD_OK;
-    return st;
+    solve_now(t);
+    if (same && t->running && !t->now)
+        return BD_OK; /* accept() goes on with the new wishes */
+    return submit(s, t, err);
 }
 
 bool bd_session_feature(struct bd_feature_view *out,
@@ -301,9 +333,9 @@ bool bd_session_feature(struct bd_feature_view *out,
         return false;
     out->running = t->running;
     out->stopped = t->stopped;
-    out->kind = t->kind;
-    out->avg_bits = t->avg_bits;
-    out->asked = t->asked;
+    out->kind = t->ask.lab.kind;
+    out->avg_bits = t->ask.solve.avg_bits;
+    out->asked = t->ask.runs;
     memcpy(out->split, t->split, sizeof out->split);
     memcpy(out->why, t->why, sizeof out->why);
     if (!o)
@@ -316,7 +348,7 @@ bool bd_session_feature(struct bd_feature_view *out,
     out->uniform = o->uniform;
     out->done = o->done;
     out->step = o->step;
-    out->fresh = o->avg_bits != t->avg_bits ? BD_STALE
+    out->fresh = o->avg_bits != t->ask.solve.avg_bits ? BD_STALE
                  : isnan(o->mse)            ? BD_ABSENT
                  : t->running               ? BD_PARTIAL
                                             : BD_EXACT;

@@ -22,6 +22,7 @@ void bd_lab_unref(struct bd_lab *l)
         return;
     bd_judge_free(l->judge);
     bd_backend_done(&l->back);
+    bd_plan_free(l->plan);
     bd_qtable_done(&l->t);
     bd_feature_done(&l->f);
     bd_free(l->mean);
@@ -58,7 +59,7 @@ static bd_status measure(struct bd_lab *l, struct bd_err *err)
     return BD_OK;
 }
 
-static bd_status fill(struct bd_lab *l, const struct bd_session *s,
+static bd_status fill(struct bd_lab *l, const struct bd_lab_site *s,
                       const struct bd_lab_opts *o, struct bd_feature_work w,
                       struct bd_err *err)
 {
@@ -66,8 +67,11 @@ static bd_status fill(struct bd_lab *l, const struct bd_session *s,
     int64_t n = o->images > 0 ? o->images : BD_LAB_IMAGES;
     struct bd_source src = {bd_pixels_fetch, s->bench->pixels,
                             n < most ? n : most};
-    bd_status st = bd_split_find(&l->split, s->m, s->plan, o->split, err);
+    struct bd_plan_opts one = {.batch = 1};
+    bd_status st = bd_plan_new(&l->plan, s->m, &one, err);
 
+    if (st == BD_OK)
+        st = bd_split_find(&l->split, s->m, l->plan, o->split, err);
     if (st == BD_OK)
         st = bd_feature_collect(&l->f, &l->split, &src, w, err);
     if (st == BD_OK)
@@ -82,20 +86,33 @@ static bd_status fill(struct bd_lab *l, const struct bd_session *s,
     return st;
 }
 
+struct bd_lab_site bd_lab_site_of(const struct bd_session *s)
+{
+    return (struct bd_lab_site){s->m, s->bench, s->pool};
+}
+
 bd_status bd_lab_open(struct bd_lab **out, const struct bd_session *s,
                       const struct bd_lab_opts *o, struct bd_ctl *ctl,
                       struct bd_err *err)
 {
-    struct bd_lab *l;
-    bd_status st;
+    struct bd_lab_site site = bd_lab_site_of(s);
 
     if (!s->bench)
         return bd_fail(err, BD_EINVALID, "%s", s->why);
-    l = bd_calloc(1, sizeof *l);
+    return bd_lab_make(out, &site, o, ctl, err);
+}
+
+bd_status bd_lab_make(struct bd_lab **out, const struct bd_lab_site *site,
+                      const struct bd_lab_opts *o, struct bd_ctl *ctl,
+                      struct bd_err *err)
+{
+    struct bd_lab *l = bd_calloc(1, sizeof *l);
+    bd_status st;
+
     if (!l)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
     atomic_init(&l->refs, 1);
-    st = fill(l, s, o, (struct bd_feature_work){s->pool, ctl}, err);
+    st = fill(l, site, o, (struct bd_feature_work){site->pool, ctl}, err);
     if (st == BD_OK)
         *out = l;
     else

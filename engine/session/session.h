@@ -594,6 +594,7 @@ struct bd_lab_opts { /* zero-initialised: defaults */
 };
 struct bd_lab { /* what is measured once; read-only but for the judge */
     atomic_int refs;
+    struct bd_plan *plan; /* of the network as it was then; the split's */
     struct bd_split split;
     struct bd_feature f;
     struct bd_qtable t;
@@ -610,7 +611,7 @@ struct bd_lab *bd_lab_ref(struct bd_lab *l);
 void bd_lab_unref(struct bd_lab *l); /* NULL is fine */
 struct bd_lab_ask {
     const char *method; /* priority, uniform, or a row of bd_allocators();
-                           NULL = priority */
+                           NULL = priority; borrowed */
     double avg_bits;    /* 0 to 8 */
     struct bd_priority p;
     bool on_output;     /* losses: of the output instead of the feature */

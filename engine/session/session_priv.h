@@ -330,6 +330,18 @@ void bd_tools_accept(struct bd_session *s, struct bd_done *d, uint32_t low);
 void bd_tools_edited(struct bd_session *s);
 void bd_tools_done(struct bd_session *s);
 
+/* lab.c: what a lab is made from, as it is now; any thread.  The network and
+ * bench of a stage outlive the lanes. */
+struct bd_lab_site {
+    const struct bd_model *m;
+    struct bd_bench *bench;
+    struct bd_pool *pool;
+};
+struct bd_lab_site bd_lab_site_of(const struct bd_session *s);
+bd_status bd_lab_make(struct bd_lab **out, const struct bd_lab_site *site,
+                      const struct bd_lab_opts *o, struct bd_ctl *ctl,
+                      struct bd_err *err);
+
 /* ------------------------------------------------------------ the session */
 enum bd_live_kind {
     BD_LIVE_W = 1, BD_LIVE_A, BD_LIVE_CHANNELS, BD_LIVE_CALIB, BD_LIVE_FLOAT,
@@ -451,6 +463,10 @@ void bd_persist_close(struct bd_session *s);
 bd_status bd_history_resume(struct bd_session *s, struct bd_stage *stage,
                             const struct bd_bitcfg *saved,
                             struct bd_history *steps, struct bd_err *err);
+/* A configuration of a stage as one step: the network comes with it. */
+bd_status bd_history_take(struct bd_session *s, struct bd_stage *stage,
+                          const struct bd_bitcfg *cfg, const char *what,
+                          struct bd_err *err);
 /* persist.c: the saved configuration, once its network is there. */
 bd_status bd_persist_resume(struct bd_session *s, struct bd_stage *stage,
                             struct bd_err *err);

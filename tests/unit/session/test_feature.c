@@ -69,6 +69,27 @@ static void budget_answers_at_once(void **state)
     bd_session_close(s);
 }
 
+/* Turned while the front end still runs: what is measured is kept, and the
+ * last wish is what comes out. */
+static void budget_turned_early(void **state)
+{
+    struct bd_session_opts o = bed_opts(*state);
+    struct bd_session *s = open_session(&o);
+    struct bd_feature_view v;
+    struct bd_feature_ask ask = ask_of("fc2", 3);
+    bd_session_feature_start(s, &ask, NULL);
+    ask.solve.avg_bits = 5;
+    ask.runs = 7;
+    bd_session_feature_start(s, &ask, NULL);
+    settle(s);
+    assert_true(bd_session_feature(&v, s) && !v.running);
+    assert_int_equal(sum_of(&v), 5 * 24);
+    assert_int_equal(v.done, 7);
+    assert_int_equal(v.fresh, BD_EXACT);
+    assert_true(v.mse <= v.start);
+    bd_session_close(s);
+}
+
 static void refusals_change_nothing(void **state)
 {
     struct bd_session_opts o = bed_opts(*state);
@@ -153,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(runs_to_the_end), CASE(budget_answers_at_once),
+        CASE(budget_turned_early),
         CASE(refusals_change_nothing), CASE(stopping_keeps), CASE(methods)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
