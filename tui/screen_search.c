@@ -132,11 +132,24 @@ static void step_target(struct ui *ui, struct search *st, int by)
     }
 }
 
+static void back_to_target(struct ui *ui)
+{
+    struct search *st = ui->state[UI_SEARCH];
+    st->field = F_TARGET;
+}
+
 static void set_method(struct ui *ui, int row)
 {
     struct search *st = ui->state[UI_SEARCH];
     st->o.method = (enum bd_search_method)row;
     ask(ui, st);
+}
+
+/* Chosen from a menu: what follows is Enter, to take. */
+static void chose_method(struct ui *ui, int row)
+{
+    set_method(ui, row);
+    back_to_target(ui);
 }
 
 static void set_budget(struct ui *ui, int row)
@@ -147,11 +160,23 @@ static void set_budget(struct ui *ui, int row)
     ask(ui, st);
 }
 
+static void chose_budget(struct ui *ui, int row)
+{
+    set_budget(ui, row);
+    back_to_target(ui);
+}
+
 static void set_choices(struct ui *ui, int row)
 {
     struct search *st = ui->state[UI_SEARCH];
     st->choices = row;
     ask(ui, st);
+}
+
+static void chose_choices(struct ui *ui, int row)
+{
+    set_choices(ui, row);
+    back_to_target(ui);
 }
 
 /* ------------------------------------------------------------------ words */
@@ -218,6 +243,7 @@ bool ui_search_command(struct ui *ui, const char *args)
         }
         w += n + strspn(w + n, " \t");
     }
+    st->field = F_TARGET;
     if (changed)
         ask(ui, st);
     if (takes) {
@@ -331,96 +357,23 @@ static void draw_best(struct ui *ui, struct wg_rect r,
 static void draw_state(struct ui *ui, struct wg_rect r,
                        const struct bd_search_view *v)
 {
-    char cut[300];
+    char cut[300], source[96] = "";
     int w = r.w - 2;
+    /* What measures stands to the right of it, on the same line. */
+    if (v->best && v->best->acc.total > 0)
+        wg_cut(source, sizeof source, v->best->source, RIGHT_X - 11, false);
+    else if (v->best)
+        snprintf(source, sizeof source, "%s%s", v->best->source,
+                 bd_session_sens(ui->s) ? "" : "; w on Layers measures");
     if (v->phase == BD_SEARCH_REFUSED)
         wg_text(&ui->canvas, r, 1, 4, WG_ERROR,
                 wg_cut(cut, sizeof cut, v->why, w, false));
     else if (v->best)
-        wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %.*s%s",
-                 RIGHT_X + 8 - 12, v->best->source,
+        wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %s%s", source,
                  v->refining ? ", more choices follow" : "");
     else
         wg_text(&ui->canvas, r, 2, 4, WG_DIM, "pricing the choices of every "
                                               "layer");
-}
-
-/* -------------------------------------------------------------- the layers */
-
-enum { C_NAME, C_NOW, C_ARROW, C_FOUND, C_BYTES, C_COLUMNS };
-static const struct wg_column columns[C_COLUMNS] = {
-    [C_NAME] = {"layer", 12, 22, 0, false, true},
-    [C_NOW] = {"now", 20, 22, 1, false, false},
-    [C_ARROW] = {"", 4, 4, 2, true, false},
-    [C_FOUND] = {"found", 20, 27, 0, false, false},
-    [C_BYTES] = {"bytes", 7, 9, 3, true, false},
-};
-
-struct rows {
-    struct ui *ui;
-    const struct bd_search_result *best;
-};
-
-static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *t)
-{
-    char text[96];
-    bd_tensorcfg_text(text, sizeof text, t);
-    snprintf(out, cap, "%s%s", text, t->channel ? " mixed" : "");
-}
-
-/* Stored bytes more or fewer: a plain sign says what the arrow shows. */
-static void bytes_cell(struct wg_table_cell *out, const struct rows *r,
-                       int row)
-{
-    const struct bd_model *m = bd_session_model(r->ui->s);
-    const struct bd_layercfg *now = &bd_session_cfg(r->ui->s)->layer[row];
-    int64_t a = bd_stored_bits(m, row, &now->w) / 8;
-    int64_t b = bd_stored_bits(m, row, &r->best->cfg.layer[row].w) / 8;
-    if (a != b)
-        snprintf(out->text, sizeof out->text, "%+lld", (long long)(b - a));
-    out->role = WG_NUMBER;
-}
-
-static void cell(void *arg, int row, int col, struct wg_table_cell *out)
-{
-    const struct rows *r = arg;
-    const struct bd_model *m = bd_session_model(r->ui->s);
-    const struct bd_layercfg *now = &bd_session_cfg(r->ui->s)->layer[row];
-    out->role = WG_TEXT;
-    if (col == C_NAME)
-        bd_text_show(out->text, sizeof out->text, m->layer[row].name, 60);
-    else if (col == C_NOW)
-        choice_text(out->text, sizeof out->text, &now->w);
-    if (!r->best || col <= C_NOW)
-        return;
-    const struct bd_tensorcfg *to = &r->best->cfg.layer[row].w;
-    int d = (int)to->bits - now->w.bits;
-    if (col == C_FOUND) {
-        choice_text(out->text, sizeof out->text, to);
-        if (!bd_tensorcfg_same(to, &now->w))
-            out->role = WG_ACCENT;
-    } else if (col == C_ARROW) {
-        if (now->locked)
-            snprintf(out->text, sizeof out->text, "lock");
-        else if (d != 0)
-            snprintf(out->text, sizeof out->text, "%+d", d);
-    } else {
-        bytes_cell(out, r, row);
-    }
-}
-
-static void draw_layers(struct ui *ui, struct search *st, struct wg_rect r,
-                        const struct bd_search_result *best)
-{
-    struct rows rows = {ui, best};
-    int n = (int)bd_session_model(ui->s)->nlayers;
-    int most = n - (r.h - 1);
-    st->top = st->top > most ? most : st->top;
-    st->top = st->top < 0 ? 0 : st->top;
-    struct wg_table t = {.col = columns, .ncol = C_COLUMNS, .nrow = n,
-                         .top = st->top, .cursor = -1, .sort_col = -1,
-                         .cell = cell, .arg = &rows};
-    wg_table_draw(&ui->canvas, r, &t, ui->glyphs);
 }
 
 static void draw(struct ui *ui, void *state, struct wg_rect body)
@@ -433,8 +386,8 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
     draw_state(ui, body, &v);
     if (v.best)
         draw_best(ui, body, &v);
-    draw_layers(ui, st, (struct wg_rect){body.x, body.y + HEAD_H, body.w,
-                                         body.h - HEAD_H}, v.best);
+    ui_search_layers(ui, (struct wg_rect){body.x, body.y + HEAD_H, body.w,
+                                          body.h - HEAD_H}, v.best, &st->top);
 }
 
 /* --------------------------------------------------------------- actions */
@@ -474,15 +427,15 @@ static void menu(struct ui *ui, const struct search *st)
     if (st->field == F_METHOD)
         ui_menu_open(ui, &(struct ui_choice){
             "method", BD_SEARCHES, (int)st->o.method, method_item,
-            method_right, set_method});
+            method_right, chose_method});
     else if (st->field == F_BUDGET)
         ui_menu_open(ui, &(struct ui_choice){
             "budget", BD_BUDGETS, (int)st->o.budget, budget_item,
-            budget_right, set_budget});
+            budget_right, chose_budget});
     else
         ui_menu_open(ui, &(struct ui_choice){
             "what layers may take", CHOICES, st->choices, choice_item, NULL,
-            set_choices});
+            chose_choices});
 }
 
 /* The neighbour of the present choice; a target moves by steps. */

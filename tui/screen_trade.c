@@ -130,7 +130,7 @@ static int front(const struct view *v, struct wg_scatter_point *out)
 /* Whole per cents first, then their halves and tenths near the top. */
 static int ticks(const struct view *v, struct wg_tick *t, double lo)
 {
-    static const double step[] = {0.1, 0.05, 0.02, 0.01, 0.005, 0.001};
+    static const double step[] = {0.1, 0.05, 0.02, 0.01, 0.005};
     int n = 0;
     for (size_t k = 0; k < sizeof step / sizeof *step; k++)
         for (double p = ceil(lo / step[k]) * step[k];

@@ -108,13 +108,13 @@ static bool hopeless(const struct search *s, size_t next, double cost,
 /* The next label of the stage in the making, by cost and then by loss: each
  * option shifts the sorted labels of the stage before, so this is a merge of
  * sorted lists.  next[k]: how far option k has come.  false: all taken. */
-static bool pop(struct label *out, const struct search *s,
-                const struct bd_alloc_option *o, size_t options,
+static bool pop(struct label *out, const struct search *s, size_t group,
                 struct span before, size_t *next)
 {
+    const struct bd_alloc_option *o = bd_alloc_options(s->r, group);
     bool any = false;
 
-    for (size_t k = 0; k < options; k++) {
+    for (size_t k = 0; k < s->r->group[group].n; k++) {
         const struct label *l = &s->label[before.from + next[k]];
         double cost, loss;
 
@@ -136,14 +136,14 @@ static bool pop(struct label *out, const struct search *s,
 /* Stage g + 1 from stage g; false on exhaustion. */
 static bool extend(struct search *s, size_t g)
 {
-    size_t at = (size_t)s->order[g], options = s->r->group[at].n;
-    const struct bd_alloc_option *o = bd_alloc_options(s->r, at);
+    size_t at = (size_t)s->order[g];
     struct span before = {s->begin[g], s->begin[g + 1]};
-    size_t n = before.end, *next = bd_calloc(options + 1, sizeof *next);
+    size_t n = before.end;
+    size_t *next = bd_calloc(s->r->group[at].n + 1, sizeof *next);
     struct label l;
     bool ok = next != NULL;
 
-    while (ok && !s->full && pop(&l, s, o, options, before, next)) {
+    while (ok && !s->full && pop(&l, s, at, before, next)) {
         if (n > before.end && l.loss >= s->label[n - 1].loss)
             continue;
         if (hopeless(s, g + 1, l.cost, l.loss))

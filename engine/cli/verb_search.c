@@ -58,7 +58,8 @@ static int problem_out(struct cli *c, const struct solved *s)
         for (size_t i = 0; i < p->n; i++)
             bd_str_printf(&text, "%3d  %s\n",
                           p->layer[i].option[s->r.pick[i]].bits,
-                          bd_text_show(name, sizeof name, p->layer[i].name, 60));
+                          bd_text_show(name, sizeof name, p->layer[i].name,
+                                       60));
         bd_str_printf(&text, "loss %.9g, cost %.9g of %.9g%s%s%s\n",
                       s->r.loss, s->r.cost, p->budget,
                       s->f.cost_unit[0] ? " " : "",

@@ -252,40 +252,47 @@ static int by_gain(const void *a, const void *b)
     return x->down < y->down ? -1 : x->down > y->down;
 }
 
-/* Pairs that keep the budget, and steps up that fit without a payer. */
+/* What a pair would cost and gain; d == u: the step up without a payer.
+ * false: there is no such pair. */
+static bool pair_of(struct move *m, double *cost, const struct run *r,
+                    size_t u, size_t d)
+{
+    const struct bd_cands *c = r->a->cands;
+    const struct bd_cand *up = present_of(c, u, &r->best.cfg.layer[u].w);
+    const struct bd_cand *down = present_of(c, d, &r->best.cfg.layer[d].w);
+    *m = (struct move){u, d, next_of(c, u, up, 1), NULL, 0};
+    if (!m->to_up)
+        return false;
+    *cost = (double)(m->to_up->stored - up->stored);
+    m->gain = up->loss - m->to_up->loss;
+    if (d == u)
+        return true;
+    m->to_down = bd_search_locked(r->a, d) ? NULL : next_of(c, d, down, -1);
+    if (!m->to_down)
+        return false;
+    *cost -= (double)(down->stored - m->to_down->stored);
+    m->gain -= m->to_down->loss - down->loss;
+    return true;
+}
+
+/* Pairs that keep the budget, the best estimates first. */
 static bd_status list_moves(struct move **out, size_t *n, struct run *r,
                             double room)
 {
-    const struct bd_cands *c = r->a->cands;
-    size_t layers = c->n, cap = 0;
-    struct move *m = NULL;
+    size_t layers = r->a->cands->n, cap = 0;
+    struct move *m = NULL, next;
+    double cost;
     *n = 0;
-    for (size_t u = 0; u < layers; u++) {
-        const struct bd_cand *nu =
-            present_of(c, u, &r->best.cfg.layer[u].w);
-        const struct bd_cand *to = next_of(c, u, nu, 1);
-        for (size_t d = 0; to && !bd_search_locked(r->a, u) && d < layers; d++) {
-            const struct bd_cand *nd =
-                present_of(c, d, &r->best.cfg.layer[d].w);
-            const struct bd_cand *less =
-                d == u || bd_search_locked(r->a, d) ? NULL : next_of(c, d, nd, -1);
-            double cost = (double)(to->stored - nu->stored);
-            double gain = nu->loss - to->loss;
-            if (d != u && !less)
-                continue;
-            if (less) {
-                cost -= (double)(nd->stored - less->stored);
-                gain -= less->loss - nd->loss;
-            }
-            if (cost > room)
+    for (size_t u = 0; u < layers; u++)
+        for (size_t d = 0; !bd_search_locked(r->a, u) && d < layers; d++) {
+            if (!pair_of(&next, &cost, r, u, d) || cost > room)
                 continue;
             if (!bd_grow((void **)&m, &cap, *n + 1, sizeof *m)) {
                 bd_free(m);
                 return bd_fail(r->err, BD_ENOMEM, out_of_memory);
             }
-            m[(*n)++] = (struct move){u, d, to, less, gain};
+            m[(*n)++] = next;
         }
-    }
     if (*n)
         qsort(m, *n, sizeof *m, by_gain);
     *out = m;

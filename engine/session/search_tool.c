@@ -74,8 +74,8 @@ static bd_status fill_ask(struct bd_cands_ask *a, struct bd_session *s,
 }
 
 /* Of all that determines a table: the forms depend on what layers have, but
- * not on their widths. */
-static uint64_t ask_digest(const struct bd_cands_ask *a)
+ * not on their widths.  salt: of the network, which a repair changes. */
+static uint64_t ask_digest(const struct bd_cands_ask *a, uint64_t salt)
 {
     uint64_t d = bd_digest(a->bits, sizeof a->bits, (uint64_t)a->nbits);
     d = bd_digest(a->methods, strlen(a->methods), d);
@@ -86,7 +86,7 @@ static uint64_t ask_digest(const struct bd_cands_ask *a)
         uint64_t v[2] = {d, bd_tensorcfg_digest(&t)};
         d = bd_digest(v, sizeof v, 0);
     }
-    uint64_t v[3] = {d, a->sens.n, (uint64_t)a->sens.evaluations};
+    uint64_t v[3] = {d + salt, a->sens.n, (uint64_t)a->sens.evaluations};
     for (size_t i = 0; i < a->sens.n; i++)
         v[2] = bd_digest(a->sens.point[i].value,
                          sizeof a->sens.point[i].value, v[2]);
@@ -128,7 +128,7 @@ static void want_cands(struct bd_session *s, struct tool *t)
         free_ask(a);
         return;
     }
-    uint64_t d = ask_digest(a);
+    uint64_t d = ask_digest(a, s->at->salt);
     if (t->cands_asked == d || (t->cands && t->cands_for == d &&
                                 !t->cands->partial && !t->gathering)) {
         free_ask(a);
@@ -151,7 +151,9 @@ const struct bd_cands *bd_search_cands(struct bd_session *s)
     if (!t)
         return NULL;
     want_cands(s, t);
-    return t->cands && !t->cands->partial ? t->cands : NULL;
+    return t->cands && !t->cands->partial && t->cands->n == s->m->nlayers
+               ? t->cands
+               : NULL;
 }
 
 /* --------------------------------------------------------- jobs that search */
@@ -449,7 +451,8 @@ void bd_session_search_view(struct bd_search_view *out, struct bd_session *s)
         return;
     if (!t->running)
         want_cands(s, t);
-    if (t->cands && t->solved != t->version && !t->running) {
+    bool fits = t->cands && t->cands->n == s->m->nlayers;
+    if (fits && t->solved != t->version && !t->running) {
         if (!takes_long(&t->o))
             solve_now(s, t);
         else if (!t->gathering && t->asked)
@@ -470,7 +473,7 @@ bd_status bd_session_search_take(struct bd_session *s, struct bd_err *err)
     struct tool *t = tool_of(s);
     struct bd_bitcfg cfg;
     char what[80];
-    if (!t || !t->have)
+    if (!t || !t->have || t->best.cfg.n != s->cfg.n)
         return bd_fail(err, BD_EINVALID, "%s",
                        t && t->refused ? t->why
                                        : "nothing to take yet: the choices "
@@ -503,7 +506,7 @@ size_t bd_session_search_front(struct bd_session *s,
 {
     struct tool *t = tool_of(s);
     struct bd_search_problem sp;
-    if (!t || !t->cands)
+    if (!t || !t->cands || t->cands->n != s->m->nlayers)
         return 0;
     struct bd_search_ask a = ask_of(s, t);
     struct bd_search_opts o = t->o;
@@ -536,7 +539,7 @@ static bd_status now_cands(struct bd_session *s, struct tool *t,
     bd_status st = fill_ask(&ca, s, o);
     if (st != BD_OK)
         bd_fail(err, st, out_of_memory);
-    uint64_t d = st == BD_OK ? ask_digest(&ca) : 0;
+    uint64_t d = st == BD_OK ? ask_digest(&ca, s->at->salt) : 0;
     if (st == BD_OK && !(t->cands && t->cands_for == d))
         st = bd_cands_build(&c, &ca, ctl, err);
     bd_cands_ask_done(&ca);

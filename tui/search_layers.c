@@ -1,0 +1,81 @@
+/* search_layers.c: what a search would give every layer, beside what it has.
+ * A sign says more or fewer bits, colour repeats where the choice differs. */
+#include <stdio.h>
+
+#include "ui.h"
+
+enum { C_NAME, C_NOW, C_ARROW, C_FOUND, C_BYTES, C_COLUMNS };
+static const struct wg_column columns[C_COLUMNS] = {
+    [C_NAME] = {"layer", 12, 22, 0, false, true},
+    [C_NOW] = {"now", 20, 22, 1, false, false},
+    [C_ARROW] = {"", 4, 4, 2, true, false},
+    [C_FOUND] = {"found", 20, 27, 0, false, false},
+    [C_BYTES] = {"bytes", 7, 9, 3, true, false},
+};
+
+struct rows {
+    struct ui *ui;
+    const struct bd_search_result *best;
+};
+
+static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *t)
+{
+    char text[96];
+    bd_tensorcfg_text(text, sizeof text, t);
+    snprintf(out, cap, "%s%s", text, t->channel ? " mixed" : "");
+}
+
+/* Stored bytes more or fewer: a plain sign says what the arrow shows. */
+static void bytes_cell(struct wg_table_cell *out, const struct rows *r,
+                       int row)
+{
+    const struct bd_model *m = bd_session_model(r->ui->s);
+    const struct bd_layercfg *now = &bd_session_cfg(r->ui->s)->layer[row];
+    int64_t a = bd_stored_bits(m, row, &now->w) / 8;
+    int64_t b = bd_stored_bits(m, row, &r->best->cfg.layer[row].w) / 8;
+    if (a != b)
+        snprintf(out->text, sizeof out->text, "%+lld", (long long)(b - a));
+    out->role = WG_NUMBER;
+}
+
+static void cell(void *arg, int row, int col, struct wg_table_cell *out)
+{
+    const struct rows *r = arg;
+    const struct bd_model *m = bd_session_model(r->ui->s);
+    const struct bd_layercfg *now = &bd_session_cfg(r->ui->s)->layer[row];
+    out->role = WG_TEXT;
+    if (col == C_NAME)
+        bd_text_show(out->text, sizeof out->text, m->layer[row].name, 60);
+    else if (col == C_NOW)
+        choice_text(out->text, sizeof out->text, &now->w);
+    if (!r->best || col <= C_NOW)
+        return;
+    const struct bd_tensorcfg *to = &r->best->cfg.layer[row].w;
+    int d = (int)to->bits - now->w.bits;
+    if (col == C_FOUND) {
+        choice_text(out->text, sizeof out->text, to);
+        if (!bd_tensorcfg_same(to, &now->w))
+            out->role = WG_ACCENT;
+    } else if (col == C_ARROW) {
+        if (now->locked)
+            snprintf(out->text, sizeof out->text, "lock");
+        else if (d != 0)
+            snprintf(out->text, sizeof out->text, "%+d", d);
+    } else {
+        bytes_cell(out, r, row);
+    }
+}
+
+void ui_search_layers(struct ui *ui, struct wg_rect r,
+                      const struct bd_search_result *best, int *top)
+{
+    struct rows rows = {ui, best};
+    int n = (int)bd_session_model(ui->s)->nlayers;
+    int most = n - (r.h - 1);
+    *top = *top > most ? most : *top;
+    *top = *top < 0 ? 0 : *top;
+    struct wg_table t = {.col = columns, .ncol = C_COLUMNS, .nrow = n,
+                         .top = *top, .cursor = -1, .sort_col = -1,
+                         .cell = cell, .arg = &rows};
+    wg_table_draw(&ui->canvas, r, &t, ui->glyphs);
+}
