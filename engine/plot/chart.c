@@ -159,6 +159,8 @@ static void tick_label(char *out, size_t cap, const struct plot_ticks *k,
         snprintf(out, cap, "%.4g", pow(10.0, v));
     else if (k->log)
         snprintf(out, cap, "1e%.0f", v);
+    else if (k->errors)
+        snprintf(out, cap, "%.4g", v);
     else if (!k->powers)
         bd_plot_number(out, cap, v, k->step);
     else if (v < 4.5)
@@ -167,12 +169,21 @@ static void tick_label(char *out, size_t cap, const struct plot_ticks *k,
         snprintf(out, cap, "1e%.0f", v);
 }
 
+double bd_plot_error_place(double percent)
+{
+    double missing = 100 - percent;
+
+    return -log10(missing > 0.1 ? missing : 0.1);
+}
+
 /* One faint line across the box and its number beside or below it. */
 static void tick_at(struct bd_canvas *c, const struct bd_plot_theme *t,
                     const struct plot_ticks *k, double v)
 {
     /* Counts on a log scale stand at log10(1 + n), so that 0 has a place. */
-    double place = k->powers ? log10(1.0 + pow(10.0, v)) : v;
+    double place = k->powers   ? log10(1.0 + pow(10.0, v))
+                   : k->errors ? bd_plot_error_place(v)
+                               : v;
     float p = bd_plot_at(k->axis, place), half = 0.5F * k->u;
     const struct plot_box *b = &k->box;
     struct plot_text text = {.size = bd_plot_size(12, k->u), .k = t->dim};
@@ -192,7 +203,16 @@ static void tick_at(struct bd_canvas *c, const struct bd_plot_theme *t,
 void bd_plot_ticks(struct bd_canvas *c, const struct bd_plot_theme *t,
                    const struct plot_ticks *k)
 {
+    static const double percent[] = {0,  20, 40, 60, 70, 80,   85,
+                                     90, 95, 98, 99, 99.5, 99.8};
     double end = k->axis->hi + 1e-9 * (k->axis->hi - k->axis->lo);
+
+    for (size_t i = 0; k->errors && i < sizeof percent / sizeof *percent; i++)
+        if (bd_plot_error_place(percent[i]) >= k->axis->lo &&
+            bd_plot_error_place(percent[i]) <= k->axis->hi)
+            tick_at(c, t, k, percent[i]);
+    if (k->errors)
+        return;
 
     if (!(k->step > 0.0))
         return;

@@ -64,6 +64,9 @@ struct bd_plot_scatter {
     const char *title, *subtitle, *xlabel, *ylabel;
     const struct bd_plot_series *series;
     size_t nseries;
+    bool percent; /* y is a share of 100: where it spans much, the axis is
+                     stretched towards 100, equal steps for equal ratios of
+                     what is missing */
     double level; /* a dashed line across; NaN = none */
     const char *level_name;
 };

@@ -91,10 +91,15 @@ struct plot_ticks {
     double step, first;
     bool powers; /* labels are 10^v */
     bool log;    /* the axis holds log10 of what its labels say */
+    bool errors; /* it holds bd_plot_error_place of percentages */
 };
 /* What the heights mean, above the axis where it is read first. */
 void bd_plot_ylabel(struct bd_canvas *c, const struct bd_plot_theme *t,
                     const struct plot_frame *f, const char *text);
+/* Where a percentage stands on an axis of errors: equal steps are equal
+ * ratios of what is missing to 100, so that 99 and 98 are as far apart as 90
+ * and 80.  Nothing is nearer to 100 than 0.1. */
+double bd_plot_error_place(double percent);
 void bd_plot_ticks(struct bd_canvas *c, const struct bd_plot_theme *t,
                    const struct plot_ticks *k);
 

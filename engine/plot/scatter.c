@@ -18,9 +18,13 @@ struct view {
     const struct bd_plot_theme *t;
     struct plot_axis x, y;
     struct plot_box box;
+    bool errors; /* the axis is stretched towards 100 */
     float u;
     int ntaken;
-    struct plot_box taken[MOST_TAKEN]; /* points and labels drawn so far */
+    struct {
+        struct plot_box box;
+        bool thin; /* a line: a label may cross it before it is left out */
+    } taken[MOST_TAKEN]; /* points, lines and labels drawn so far */
 };
 
 /* ------------------------------------------------------------------- ranges */
@@ -65,10 +69,21 @@ static bool ranges(struct range *x, struct range *y,
 
 /* ------------------------------------------------------------------- points */
 
-static void take_place(struct view *v, struct plot_box b)
+/* Twenty points of accuracy on a plain axis leave nothing of the one point
+ * that matters near the top. */
+static const double stretch_from = 20;
+
+static float at_y(const struct view *v, double y)
 {
-    if (v->ntaken < MOST_TAKEN)
-        v->taken[v->ntaken++] = b;
+    return bd_plot_at(&v->y, v->errors ? bd_plot_error_place(y) : y);
+}
+
+static void take_place(struct view *v, struct plot_box b, bool thin)
+{
+    if (v->ntaken == MOST_TAKEN)
+        return;
+    v->taken[v->ntaken].box = b;
+    v->taken[v->ntaken++].thin = thin;
 }
 
 static void mark_at(const struct view *v, const struct bd_plot_series *s,
@@ -103,12 +118,12 @@ static void whisker(struct view *v, const struct bd_plot_series *s,
     if (!isfinite(p->lo) || !isfinite(p->hi))
         return;
     w = w > 1 ? w : 1;
-    take_place(v, (struct plot_box){x - w, bd_plot_at(&v->y, p->hi), x + w,
-                                    bd_plot_at(&v->y, p->lo)});
-    bd_plot_line(v->c, (struct plot_box){x, bd_plot_at(&v->y, p->lo), x,
-                                         bd_plot_at(&v->y, p->hi)}, w, k);
+    take_place(v, (struct plot_box){x - w, at_y(v, p->hi), x + w,
+                                    at_y(v, p->lo)}, true);
+    bd_plot_line(v->c, (struct plot_box){x, at_y(v, p->lo), x,
+                                         at_y(v, p->hi)}, w, k);
     for (int i = 0; i < 2; i++) {
-        float y = bd_plot_at(&v->y, end[i]);
+        float y = at_y(v, end[i]);
 
         bd_plot_line(v->c, (struct plot_box){x - 5 * v->u, y, x + 5 * v->u,
                                              y}, w, k);
@@ -125,9 +140,9 @@ static void line_through(const struct view *v, const struct bd_plot_series *s)
         if (last)
             bd_plot_line(v->c,
                          (struct plot_box){bd_plot_at(&v->x, last->x),
-                                           bd_plot_at(&v->y, last->y),
+                                           at_y(v, last->y),
                                            bd_plot_at(&v->x, s->p[i].x),
-                                           bd_plot_at(&v->y, s->p[i].y)},
+                                           at_y(v, s->p[i].y)},
                          (v->u > 0.5F ? 2 * v->u : 1), v->t->fill);
         last = &s->p[i];
     }
@@ -144,25 +159,27 @@ static void draw_series(struct view *v, const struct bd_plot_series *s)
             whisker(v, s, &s->p[i]);
     for (size_t i = 0; i < s->n && s->mark; i++) {
         const struct bd_plot_point *p = &s->p[i];
-        float x = bd_plot_at(&v->x, p->x), y = bd_plot_at(&v->y, p->y);
+        float x = bd_plot_at(&v->x, p->x), y = at_y(v, p->y);
 
         if (!drawn(p))
             continue;
         mark_at(v, s, x, y);
-        take_place(v, (struct plot_box){x - r, y - r, x + r, y + r});
+        take_place(v, (struct plot_box){x - r, y - r, x + r, y + r}, false);
     }
 }
 
 /* ------------------------------------------------------------------- labels */
 
-static bool clear_of(const struct view *v, struct plot_box b)
+static bool clear_of(const struct view *v, struct plot_box b, bool thin_too)
 {
     if (b.x0 < v->box.x0 || b.x1 > v->box.x1 + 20 * v->u ||
         b.y0 < v->box.y0 || b.y1 > v->box.y1)
         return false;
     for (int i = 0; i < v->ntaken; i++) {
-        const struct plot_box *t = &v->taken[i];
+        const struct plot_box *t = &v->taken[i].box;
 
+        if (v->taken[i].thin && !thin_too)
+            continue;
         if (b.x0 < t->x1 && b.x1 > t->x0 && b.y0 < t->y1 && b.y1 > t->y0)
             return false;
     }
@@ -176,26 +193,27 @@ static void place_label(struct view *v, const struct bd_plot_series *s,
 {
     float size = bd_plot_size(s->accent ? 14 : 12, v->u);
     float w = bd_plot_text_width(size, p->label), r = 12 * v->u, h = r * 0.6F;
-    float x = bd_plot_at(&v->x, p->x), y = bd_plot_at(&v->y, p->y);
+    float x = bd_plot_at(&v->x, p->x), y = at_y(v, p->y);
     float mid = y + size / 2, up = y - h, low = y + h + size;
-    float top = isfinite(p->hi) ? bd_plot_at(&v->y, p->hi) - h : y - r;
-    float end = isfinite(p->lo) ? bd_plot_at(&v->y, p->lo) + h : y + r;
+    float top = isfinite(p->hi) ? at_y(v, p->hi) - h : y - r;
+    float end = isfinite(p->lo) ? at_y(v, p->lo) + h : y + r;
     const float at[10][2] = {{x + r, mid},         {x - r - w, mid},
                             {x - w / 2, y - r},   {x - w / 2, y + r + size},
                             {x + h, low},         {x - h - w, up},
                             {x + h, up},          {x - h - w, low},
                             {x - w / 2, top},     {x - w / 2, end + size}};
 
-    for (int i = 0; i < 10; i++) {
-        struct plot_box b = {at[i][0] - 2, at[i][1] - size - 2,
-                             at[i][0] + w + 2, at[i][1] + 3};
-        struct plot_text text = {.x = at[i][0], .y = at[i][1], .size = size,
+    for (int i = 0; i < 20; i++) {
+        const float *to = at[i % 10];
+        struct plot_box b = {to[0] - 2, to[1] - size - 2, to[0] + w + 2,
+                             to[1] + 3};
+        struct plot_text text = {.x = to[0], .y = to[1], .size = size,
                                  .k = s->accent ? v->t->mark : v->t->dim};
 
-        if (!clear_of(v, b))
+        if (!clear_of(v, b, i < 10))
             continue;
         bd_plot_text(v->c, &text, p->label);
-        take_place(v, b);
+        take_place(v, b, false);
         return;
     }
 }
@@ -247,12 +265,13 @@ static void legend(const struct view *v)
 static void axes(const struct view *v)
 {
     struct plot_ticks k = {
-        .axis = &v->y, .box = v->box, .u = v->u, .vertical = true};
+        .axis = &v->y, .box = v->box, .u = v->u, .vertical = true,
+        .errors = v->errors};
     struct plot_text text = {.size = bd_plot_size(13, v->u), .k = v->t->dim};
 
     k.step = bd_plot_step(&v->y, 7, &k.first);
     bd_plot_ticks(v->c, v->t, &k);
-    k.vertical = false;
+    k.vertical = k.errors = false;
     k.axis = &v->x;
     k.step = bd_plot_step(&v->x, 9, &k.first);
     bd_plot_ticks(v->c, v->t, &k);
@@ -264,7 +283,7 @@ static void axes(const struct view *v)
 
 static void level(struct view *v)
 {
-    float y = bd_plot_at(&v->y, v->s->level);
+    float y = at_y(v, v->s->level);
     float size = bd_plot_size(12, v->u);
     const char *name = v->s->level_name ? v->s->level_name : "";
     struct plot_text text = {.x = v->box.x0 + 8 * v->u, .y = y - 7 * v->u,
@@ -277,8 +296,9 @@ static void level(struct view *v)
     bd_plot_text(v->c, &text, name);
     take_place(v, (struct plot_box){text.x, text.y - size,
                                     text.x + bd_plot_text_width(size, name),
-                                    y});
-    take_place(v, (struct plot_box){v->box.x0, y - 1, v->box.x1, y + 1});
+                                    y}, false);
+    take_place(v, (struct plot_box){v->box.x0, y - 1, v->box.x1, y + 1},
+               true);
 }
 
 bd_status bd_plot_scatter(struct bd_canvas *c, const struct bd_plot_scatter *s,
@@ -291,6 +311,11 @@ bd_status bd_plot_scatter(struct bd_canvas *c, const struct bd_plot_scatter *s,
     if (!ranges(&x, &y, s))
         return bd_fail(err, BD_EINVALID, "no point to draw: nothing was "
                                          "measured or estimated yet");
+    v.errors = s->percent && y.lo >= 0 && y.hi <= 100 &&
+               y.hi - y.lo > stretch_from;
+    if (v.errors)
+        y = (struct range){bd_plot_error_place(y.lo),
+                           bd_plot_error_place(y.hi)};
     bd_plot_widen(&x.lo, &x.hi, 0.05);
     bd_plot_widen(&y.lo, &y.hi, 0.07);
     f = bd_plot_frame(c, t, s->title, s->subtitle);

@@ -371,7 +371,8 @@ bd_status bd_chart_trade(struct bd_picture *p, struct bd_session *s,
         .title = p->title, .subtitle = p->subtitle,
         .xlabel = "stored bits per weight",
         .ylabel = t.accuracy ? "top-1, per cent" : "sum of losses",
-        .series = series, .nseries = T_SERIES, .level_name = level,
+        .series = series, .nseries = T_SERIES, .percent = t.accuracy,
+        .level_name = level,
         .level = is_float ? 100 * net.float_acc.top1 : (double)NAN};
     return BD_OK;
 }

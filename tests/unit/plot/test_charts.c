@@ -91,6 +91,35 @@ static void front_is_a_line(void **state)
     bd_canvas_done(&c);
 }
 
+/* 99 and 98 per cent are as far apart as 90 and 80. */
+static void stretched_towards_100(void **state)
+{
+    const struct bd_plot_theme *t = bd_plot_theme_find("light");
+    const struct bd_plot_point p[5] = {
+        {0, 98, NAN, NAN, NULL}, {1, 96, NAN, NAN, NULL},
+        {2, 84, NAN, NAN, NULL}, {3, 68, NAN, NAN, NULL},
+        {4, 36, NAN, NAN, NULL}};
+    const struct bd_plot_series s[1] = {
+        {"x", p, 5, BD_MARK_DOT, false, false}};
+    struct bd_plot_scatter sc = {.series = s, .nseries = 1, .level = NAN,
+                                 .percent = true};
+    const struct plot_axis x = {-0.2, 4.2, 96, 1156};
+    struct plot_axis y = {-0.35, 5.35, 716, 142}; /* doublings of 64 % */
+    const double doublings[5] = {5, 4, 2, 1, 0};
+    struct bd_canvas c;
+
+    (void)state;
+    canvas(&c, 1200, 800);
+    assert_int_equal(bd_plot_scatter(&c, &sc, t, NULL), BD_OK);
+    for (int i = 0; i < 5; i++)
+        assert_true(is(&c, bd_plot_at(&x, p[i].x),
+                       bd_plot_at(&y, doublings[i]), t->fill));
+    sc.percent = false;
+    assert_int_equal(bd_plot_scatter(&c, &sc, t, NULL), BD_OK);
+    assert_false(is(&c, bd_plot_at(&x, 2), bd_plot_at(&y, 2), t->fill));
+    bd_canvas_done(&c);
+}
+
 /* An interval is drawn from end to end, a level from side to side. */
 static void interval_and_level(void **state)
 {
@@ -364,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(points_in_place),
         cmocka_unit_test(front_is_a_line),
+        cmocka_unit_test(stretched_towards_100),
         cmocka_unit_test(interval_and_level),
         cmocka_unit_test(labels_do_not_cover),
         cmocka_unit_test(hostile_points),
