@@ -206,8 +206,7 @@ int ui_planes_channels(struct ui *ui, struct wg_rect r)
         return lines + 1;
     }
     wg_textf(&ui->canvas, r, LABEL_W, lines, WG_DIM,
-             "of %d input channels, each over its own range, for %s: %.2f on "
-             "average",
+             "%d input channels, each over its own range; %s: %.2f on average",
              m.n, bd_threshold_text(th, sizeof th, &m.th), planes_mean(&m));
     int room = r.w - LABEL_W - 2, cols = m.n < room ? m.n : room;
     int wide = cols > 0 && room / cols > 1 ? (room / cols > 4 ? 4

@@ -467,7 +467,7 @@ void ui_do(struct ui *ui, enum ui_action a, int count)
 
 static bool is_motion(int key)
 {
-    return key > 0 && key < 128 && strchr("hjklgG", key) != NULL;
+    return key > 0 && key < 128 && strchr("hjklgG()", key) != NULL;
 }
 
 static bool count_in_time(const struct ui *ui)
