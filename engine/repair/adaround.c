@@ -168,7 +168,7 @@ static bd_status place_output(struct rounding *r, const struct bd_qset *set,
     return BD_OK;
 }
 
-/* ------------------------------------------------------------- one iteration */
+/* ----------------------------------------------------------- one iteration */
 
 static double soft(double v, double *slope)
 {
@@ -445,7 +445,9 @@ static bd_status prepare(struct rounding *r, const struct bd_qlayer *q,
                          int layer, struct bd_err *err)
 {
     const struct bd_repair_in *in = r->in;
-    bd_status st = bd_rows_new(&r->rows, in, q, layer, r->ctl, err);
+    struct bd_repair_in now = *in; /* with the layers before it rounded */
+    now.q = q;
+    bd_status st = bd_rows_new(&r->rows, &now, layer, r->ctl, err);
     if (st == BD_OK)
         st = room(r, err);
     if (st == BD_OK)

@@ -92,9 +92,7 @@ struct bd_rows {
     float *y; /* [outputs][rows] */
 };
 bd_status bd_rows_new(struct bd_rows *r, const struct bd_repair_in *in,
-                      const struct bd_qlayer *q, int layer,
-                      struct bd_ctl *ctl, struct bd_err *err); /* six: two
-                                              of them are the usual tail */
+                      int layer, struct bd_ctl *ctl, struct bd_err *err);
 void bd_rows_done(struct bd_rows *r);
 /* Mean squared error of one output's weights w[k] over the rows. */
 double bd_rows_error(const struct bd_rows *r, int64_t output, const float *w);

@@ -17,7 +17,6 @@ struct window { /* a 2-D convolution's, or 1x1 of a matrix product */
 struct gather {
     struct bd_rows *r;
     const struct bd_repair_in *in;
-    const struct bd_qlayer *q;
     struct window win;
     const float *bias; /* [outputs] or NULL */
     double beta;
@@ -170,10 +169,10 @@ static void see_inputs(void *arg, int64_t image, int layer,
         atomic_store(&g->failed, true);
         return;
     }
-    if (g->q[layer].a)
+    if (g->in->q[layer].a)
         bd_graph_quantize(copy, in->f,
                           bd_graph_input_slices(g->in->m, layer, in),
-                          &g->q[layer]);
+                          &g->in->q[layer]);
     else
         memcpy(copy, in->f, n * sizeof *copy);
     for (int64_t i = 0; i < r->per_image; i++) {
@@ -213,7 +212,7 @@ static void see_outputs(void *arg, int64_t image, int layer,
     }
 }
 
-/* ------------------------------------------------------------------ together */
+/* ---------------------------------------------------------------- together */
 
 static bd_status gather(struct gather *g, int layer, struct bd_ctl *ctl,
                         struct bd_err *err)
@@ -223,7 +222,7 @@ static bd_status gather(struct gather *g, int layer, struct bd_ctl *ctl,
     struct bd_probe_pass pass = {.only = layer, .see = see_outputs, .arg = g};
     if (st == BD_OK)
         st = bd_probe_run(p, &pass, ctl, err);
-    pass.q = g->q;
+    pass.q = g->in->q;
     pass.see = see_inputs;
     if (st == BD_OK)
         st = bd_probe_run(p, &pass, ctl, err);
@@ -234,11 +233,10 @@ static bd_status gather(struct gather *g, int layer, struct bd_ctl *ctl,
 }
 
 bd_status bd_rows_new(struct bd_rows *r, const struct bd_repair_in *in,
-                      const struct bd_qlayer *q, int layer,
-                      struct bd_ctl *ctl, struct bd_err *err)
+                      int layer, struct bd_ctl *ctl, struct bd_err *err)
 {
     const struct bd_layer *l = &in->m->layer[layer];
-    struct gather g = {.r = r, .in = in, .q = q, .beta = 1};
+    struct gather g = {.r = r, .in = in, .beta = 1};
     *r = (struct bd_rows){.layer = layer, .images = in->images.images};
     bd_status st = shape(&g, layer, err);
     if (st == BD_OK)

@@ -5,6 +5,7 @@
  * session opened with gives the present one; undo applies a `before`. */
 #include "session/session_priv.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void bd_step_done(struct bd_step *s)
@@ -173,6 +174,26 @@ static bd_status between(struct bd_step *step, const struct bd_bitcfg *from,
         step->n++;
     }
     return BD_OK;
+}
+
+bd_status bd_history_take(struct bd_session *s, struct bd_stage *stage,
+                          const struct bd_bitcfg *cfg, const char *what,
+                          struct bd_err *err)
+{
+    struct bd_step step;
+    if (stage == s->at)
+        return bd_session_set_all(s, cfg, what, err);
+    bd_status st = bd_config_check(cfg, stage->m, err);
+    if (st == BD_OK)
+        st = between(&step, &s->cfg, cfg, err);
+    if (st != BD_OK)
+        return st;
+    snprintf(step.what, sizeof step.what, "%s", what);
+    step.from = s->at;
+    step.to = stage;
+    st = bd_edit_commit(s, &step, err);
+    bd_step_done(&step);
+    return st;
 }
 
 bd_status bd_history_beginning(struct bd_bitcfg *out,

@@ -40,7 +40,7 @@ enum { ONE, AGAIN }; /* sub keys */
 static const char changed[] =
     "the choices it was made for have changed meanwhile: not applied";
 
-/* ------------------------------------------------------------------- the job */
+/* ----------------------------------------------------------------- the job */
 
 static void order_free(void *p)
 {
@@ -175,7 +175,7 @@ bd_status bd_repair_again(struct bd_session *s,
     return submit(s, o, AGAIN, "earlier repairs", err);
 }
 
-/* ------------------------------------------------------------- before, after */
+/* ----------------------------------------------------------- before, after */
 
 static struct numbers numbers_of(const struct bd_session *s)
 {
@@ -246,7 +246,7 @@ void bd_repair_measured(struct bd_session *s)
     }
 }
 
-/* ------------------------------------------------------------ putting in force */
+/* -------------------------------------------------------- putting in force */
 
 /* Only what the repair turned, and only where it finds what it knew. */
 static bd_status step_of(struct bd_step *step, struct bd_session *s,

@@ -25,6 +25,7 @@ struct point {
     enum bd_trade_kind kind;
     char name[48];
     struct bd_bitcfg cfg; /* owned */
+    struct bd_stage *stage; /* the network it is a configuration of */
     struct bd_cost cost;
     uint64_t digest;
     double loss;
@@ -77,7 +78,7 @@ static const struct bd_net_eval *known(const struct bd_session *s,
 static struct point *add(struct bd_session *s, struct tool *t,
                          const struct bd_bitcfg *cfg, enum bd_trade_kind kind)
 {
-    uint64_t digest = bd_bitcfg_digest(cfg);
+    uint64_t digest = bd_session_digest(s, cfg);
     struct point *p = with_digest(t, digest);
     const struct bd_net_eval *acc = known(s, digest);
     if (p)
@@ -85,7 +86,7 @@ static struct point *add(struct bd_session *s, struct tool *t,
     if (t->n == POINTS)
         drop(t, 0);
     p = &t->p[t->n];
-    *p = (struct point){.kind = kind, .digest = digest,
+    *p = (struct point){.kind = kind, .digest = digest, .stage = s->at,
                         .loss = (double)NAN};
     if (bd_bitcfg_copy(&p->cfg, cfg) != BD_OK)
         return NULL;
@@ -173,6 +174,7 @@ static void add_estimates(struct bd_session *s, struct tool *t,
 static uint64_t basis(const struct bd_session *s, const struct bd_cands *c)
 {
     uint64_t d = c ? bd_digest(c->c, c->first[c->n] * sizeof *c->c, 1) : 0;
+    d += s->at->salt;
     for (size_t i = 0; i < s->cfg.n; i++) {
         const struct bd_layercfg *l = &s->cfg.layer[i];
         uint64_t v[4] = {d, bd_tensorcfg_digest(&l->a), l->locked,
@@ -258,7 +260,7 @@ static void measure_next(struct bd_session *s, struct tool *t)
     uint64_t key = bd_tool_key(BD_TOOL_TRADE, KEY_MEASURE);
     if (!o)
         return;
-    o->bench = s->bench;
+    o->bench = p->stage->bench;
     if (bd_bitcfg_copy(&o->cfg, &p->cfg) != BD_OK) {
         free_order(o);
         return;
@@ -454,7 +456,7 @@ bd_status bd_session_trade_take(struct bd_session *s, int id,
     if (bd_bitcfg_copy(&cfg, &p->cfg) != BD_OK)
         return bd_fail(err, BD_ENOMEM, "out of memory");
     snprintf(what, sizeof what, "trade-off: %s", p->name);
-    bd_status st = bd_session_set_all(s, &cfg, what, err);
+    bd_status st = bd_history_take(s, p->stage, &cfg, what, err);
     bd_bitcfg_done(&cfg);
     return st;
 }
