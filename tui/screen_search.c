@@ -319,6 +319,20 @@ static void right(struct ui *ui, struct wg_rect r, int y, const char *label,
     wg_text(&ui->canvas, r, RIGHT_X + 8, y, WG_TEXT, value);
 }
 
+/* Once taken, what the whole network's line says. */
+static const char *known_top1(char *out, size_t cap, const struct ui *ui,
+                              const struct bd_search_result *b)
+{
+    struct bd_net_view net;
+    bd_session_net(&net, ui->s);
+    if (bd_session_why_no_accuracy(ui->s))
+        return "no data to measure";
+    if (!bd_bitcfg_same(&b->cfg, bd_session_cfg(ui->s)) ||
+        net.fresh != BD_EXACT)
+        return "measured once taken";
+    return ui_fmt_top1(out, cap, ui, net.fresh, &net.acc);
+}
+
 /* What the best so far spends, loses and reaches. */
 static void draw_best(struct ui *ui, struct wg_rect r,
                       const struct bd_search_view *v)
@@ -350,7 +364,7 @@ static void draw_best(struct ui *ui, struct wg_rect r,
         if (!ui->batch) /* no clock in scripts */
             right(ui, r, 4, "", text);
     } else {
-        right(ui, r, 3, "top-1", "measured once taken");
+        right(ui, r, 3, "top-1", known_top1(text, sizeof text, ui, b));
     }
 }
 
@@ -364,13 +378,14 @@ static void draw_state(struct ui *ui, struct wg_rect r,
         wg_cut(source, sizeof source, v->best->source, RIGHT_X - 11, false);
     else if (v->best)
         snprintf(source, sizeof source, "%s%s", v->best->source,
-                 bd_session_sens(ui->s) ? "" : "; w on Layers measures");
+                 v->refining               ? ", more choices follow"
+                 : bd_session_sens(ui->s) ? ""
+                                           : "; w on Layers measures");
     if (v->phase == BD_SEARCH_REFUSED)
         wg_text(&ui->canvas, r, 1, 4, WG_ERROR,
                 wg_cut(cut, sizeof cut, v->why, w, false));
     else if (v->best)
-        wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %s%s", source,
-                 v->refining ? ", more choices follow" : "");
+        wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %s", source);
     else
         wg_text(&ui->canvas, r, 2, 4, WG_DIM, "pricing the choices of every "
                                               "layer");

@@ -291,6 +291,110 @@ bd_status bd_sens_read(struct bd_sens_table *out, const struct bd_model *m,
                        struct bd_text text, struct bd_str *warn,
                        struct bd_err *err);
 
+/* -------------------------------------------------------------- bit planes
+ * Bitwise Bottleneck of layers' inputs, and of weights: which planes of an
+ * 8-bit code to keep (bitwise_bottleneck.md).  Codes are counted exactly, in
+ * one more pass over the calibration images when first asked for; after that
+ * any threshold is answered at once. */
+struct bd_planes_opts { /* zero-initialised: defaults */
+    int of;          /* planes of the code, 1..8; 0 = 8 */
+    uint64_t dither; /* seed, 0 = none */
+    int largest;     /* range = k-th largest magnitude, 1..64; 0 = by the
+                        layer's clip rule */
+    bool outlier;    /* range = the second largest where the largest is more
+                        than 10 code units above it (the published rule) */
+};
+struct bd_threshold {
+    bool loss; /* db is below what the plain code was measured at, else the
+                  PSNR itself */
+    double db;
+};
+/* The PSNR a tensor needs; INFINITY - loss is INFINITY. */
+double bd_threshold_need(const struct bd_plane_table *t,
+                         const struct bd_threshold *th);
+/* "39 dB", "16 dB loss" */
+char *bd_threshold_text(char *out, size_t cap, const struct bd_threshold *t);
+
+struct bd_planes_view { /* borrowed until the next collect */
+    enum bd_fresh fresh; /* BD_STALE: of another clip rule or network */
+    const struct bd_plane_table *table; /* NULL = not counted */
+    const struct bd_codetable *codes;
+    float clip;          /* range chosen by hand, 0 = by the rule */
+};
+void bd_session_planes(struct bd_planes_view *out, const struct bd_session *s,
+                       int layer, enum bd_part part);
+/* Counts again where needed: on a lane, or on the caller's thread. */
+bd_status bd_session_planes_ask(struct bd_session *s, enum bd_part part,
+                                struct bd_err *err);
+bd_status bd_session_now_planes(struct bd_session *s, enum bd_part part,
+                                const struct bd_planes_opts *o,
+                                struct bd_ctl *ctl, struct bd_err *err);
+/* Method 'bottleneck' with the fewest planes that reach the threshold, as one
+ * undo step; steps of a held slider join.  Where codes are not counted yet
+ * this happens as soon as they are. */
+bd_status bd_session_set_planes(struct bd_session *s, struct bd_sel sel,
+                                enum bd_part part,
+                                const struct bd_threshold *t,
+                                struct bd_err *err);
+/* The same for an average of `rate` planes per value: exactly the allocation
+ * of least squared error (in code units, each layer weighed by its number of
+ * values, or by measured sensitivities where a sweep knows all of them). */
+bd_status bd_session_spend_planes(struct bd_session *s, struct bd_sel sel,
+                                  enum bd_part part, double rate,
+                                  struct bd_err *err);
+/* The same with rows chosen by the caller, one per selected layer; codes must
+ * have been counted. */
+bd_status bd_session_put_planes(struct bd_session *s, struct bd_sel sel,
+                                enum bd_part part,
+                                const struct bd_plane_row *const *row,
+                                struct bd_err *err);
+struct bd_planes_net { /* of the layers that have method 'bottleneck' now */
+    size_t layers;
+    double mean;      /* planes kept, each layer once: "average code rate" */
+    double weighted;  /* each layer by its number of values */
+    double with_sign; /* ... and one bit more where a tensor is signed */
+    double entropy;   /* bits per value a lossless coder needs at least, by
+                         number of values; NaN: not all counted */
+    bool waiting;     /* a threshold is to be set when codes are counted */
+    struct bd_threshold now; /* set last; db 0: none yet */
+    double rate;      /* spent last, after any threshold; 0: none */
+};
+/* What was set last: "39 dB", "rate 4.5", "" for neither. */
+char *bd_planes_net_goal(char *out, size_t cap,
+                         const struct bd_planes_net *n);
+void bd_session_planes_net(struct bd_planes_net *out,
+                           const struct bd_session *s, enum bd_part part);
+/* "4.64 planes on average, 4.5 by number of values" */
+char *bd_planes_net_text(char *out, size_t cap,
+                         const struct bd_planes_net *n);
+/* The input channels of a layer, each over a range of its own; counted on a
+ * lane.  NULL until then; borrowed until the next collect. */
+const struct bd_plane_table *bd_session_plane_channels(struct bd_session *s,
+                                                       int layer, int *n);
+
+/* ----------------------------------------------------------------- repairs
+ * bd_repairs() lists them.  Each is one undo step ("equalize: 19 pairs");
+ * what changes the network also changes bd_session_model. */
+struct bd_repair_ask {
+    const char *name;   /* "equalize" */
+    struct bd_sel sel;  /* chosen layers; n 0 = all */
+    bool clip_safe;     /* ReLU6 between layers never reaches its bound */
+    int64_t iterations; /* adaround: 0 = 1000 */
+};
+/* On the long lane; the outcome comes as news, with accuracy before and after
+ * once that is known.  One at a time. */
+bd_status bd_session_repair(struct bd_session *s,
+                            const struct bd_repair_ask *ask,
+                            struct bd_err *err);
+/* The same on the caller's thread; `what` gets the step's name. */
+bd_status bd_session_now_repair(char what[112], struct bd_session *s,
+                                const struct bd_repair_ask *ask,
+                                struct bd_ctl *ctl, struct bd_err *err);
+/* Names of the repairs the present network went through, oldest first;
+ * returns the count, which may exceed cap. */
+size_t bd_session_repairs(const struct bd_session *s, const char **name,
+                          size_t cap);
+
 /* Searching for widths under a budget, and the trade-off. */
 #include "session/search.h"
 
@@ -337,6 +441,7 @@ struct bd_compare_side {
     bool other_network;     /* not the present one: repairs lie between */
     struct bd_cost cost;    /* always exact */
     enum bd_fresh fresh;    /* of acc */
+    bool stopped;           /* by a person; another choice asks again */
     struct bd_net_eval acc;
 };
 struct bd_compare {
