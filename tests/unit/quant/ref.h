@@ -79,6 +79,24 @@ static inline size_t ref_array(double *out, size_t cap, const cJSON *a)
     return n;
 }
 
+/* Checks every vector of a block; `count` of them, or the file is not the one
+ * the test was written for. */
+static inline void ref_each(const char *file, const char *block, int count,
+                            void (*check)(const cJSON *vector))
+{
+    cJSON *doc = ref_load(file);
+    const cJSON *v;
+    int n = 0;
+
+    cJSON_ArrayForEach(v, ref_get(doc, block))
+    {
+        check(v);
+        n++;
+    }
+    assert_int_equal(n, count);
+    cJSON_Delete(doc);
+}
+
 /* Equal within rel of the larger, or absolutely below 1e-300. */
 static inline bool ref_close(double a, double b, double rel)
 {

@@ -41,18 +41,8 @@ static void check_binary(const cJSON *c)
 
 static void test_binary(void **state)
 {
-    cJSON *doc = ref_load("binary_pact.json");
-    const cJSON *c;
-    int n = 0;
-
     (void)state;
-    cJSON_ArrayForEach(c, ref_get(doc, "binarise_per_layer"))
-    {
-        check_binary(c);
-        n++;
-    }
-    assert_int_equal(n, 5);
-    cJSON_Delete(doc);
+    ref_each("binary_pact.json", "binarise_per_layer", 5, check_binary);
 }
 
 static void test_binary_per_channel(void **state)
@@ -151,18 +141,8 @@ static void check_hysteresis(const cJSON *c)
 
 static void test_hysteresis(void **state)
 {
-    cJSON *doc = ref_load("binary_pact.json");
-    const cJSON *c;
-    int n = 0;
-
     (void)state;
-    cJSON_ArrayForEach(c, ref_get(doc, "hysteresis"))
-    {
-        check_hysteresis(c);
-        n++;
-    }
-    assert_int_equal(n, 8);
-    cJSON_Delete(doc);
+    ref_each("binary_pact.json", "hysteresis", 8, check_hysteresis);
 }
 
 /* ---------------------------------------------------------------- pact */
@@ -214,18 +194,8 @@ static void check_pact(const cJSON *c)
 
 static void test_pact(void **state)
 {
-    cJSON *doc = ref_load("binary_pact.json");
-    const cJSON *c;
-    int n = 0;
-
     (void)state;
-    cJSON_ArrayForEach(c, ref_get(doc, "pact"))
-    {
-        check_pact(c);
-        n++;
-    }
-    assert_int_equal(n, 24);
-    cJSON_Delete(doc);
+    ref_each("binary_pact.json", "pact", 24, check_pact);
 }
 
 /* The fixed range is PACT with the clip frozen at 2^k - 1. */
@@ -250,38 +220,39 @@ static void check_fixed_gradient(const cJSON *c, const double *x, size_t n)
         assert_true(gx[i] == (float)want[i]);
 }
 
+static void check_fixed(const cJSON *c)
+{
+    double x[MAX], y[MAX];
+    size_t n = ref_array(x, MAX, ref_get(c, "x"));
+    int k = (int)ref_get_num(c, "k");
+
+    check_fixed_gradient(c, x, n);
+    ref_array(y, MAX, ref_get(c, "y"));
+    for (size_t i = 0; i < n; i++)
+        assert_true((double)bd_pact_fixed((float)x[i], k) == y[i]);
+}
+
+static void check_exponential(const cJSON *c)
+{
+    double x[MAX], y[MAX], alpha = ref_get_num(c, "alpha");
+    size_t n = ref_array(x, MAX, ref_get(c, "x"));
+    int k = (int)ref_get_num(c, "k");
+
+    ref_array(y, MAX, ref_get(c, "y"));
+    for (size_t i = 0; i < n; i++)
+        REF_CLOSE(bd_pact_exponential(x[i], alpha, k, false), y[i], 1e-12);
+}
+
 static void test_pact_variants(void **state)
 {
-    cJSON *doc = ref_load("binary_pact.json");
-    const cJSON *c;
-    double x[MAX], y[MAX];
+    const char *file = "binary_pact.json";
 
     (void)state;
-    cJSON_ArrayForEach(c, ref_get(doc, "fixed_integer_range_activation"))
-    {
-        size_t n = ref_array(x, MAX, ref_get(c, "x"));
-
-        check_fixed_gradient(c, x, n);
-        ref_array(y, MAX, ref_get(c, "y"));
-        for (size_t i = 0; i < n; i++)
-            assert_true((double)bd_pact_fixed(
-                            (float)x[i], (int)ref_get_num(c, "k")) == y[i]);
-    }
-    cJSON_ArrayForEach(c, ref_get(doc, "exponential_activation"))
-    {
-        size_t n = ref_array(x, MAX, ref_get(c, "x"));
-        int k = (int)ref_get_num(c, "k");
-
-        ref_array(y, MAX, ref_get(c, "y"));
-        for (size_t i = 0; i < n; i++)
-            REF_CLOSE(
-                bd_pact_exponential(x[i], ref_get_num(c, "alpha"), k, false),
-                y[i], 1e-12);
-    }
+    ref_each(file, "fixed_integer_range_activation", 8, check_fixed);
+    ref_each(file, "exponential_activation", 4, check_exponential);
     /* Clamped: never below the smallest level, nothing for x <= 0. */
     assert_true(bd_pact_exponential(-1, 3, 2, true) == 0);
     assert_true(bd_pact_exponential(1e-9, 3, 2, true) > 0.37);
-    cJSON_Delete(doc);
 }
 
 int main(void)

@@ -36,43 +36,28 @@ static void check_set(const cJSON *set)
 
 static void test_sets(void **state)
 {
-    cJSON *doc = ref_load("apot_levels.json");
-    const cJSON *set;
-    int sets = 0;
-
     (void)state;
-    cJSON_ArrayForEach(set, ref_get(doc, "sets"))
-    {
-        check_set(set);
-        sets++;
-    }
-    assert_int_equal(sets, 42);
-    cJSON_Delete(doc);
+    ref_each("apot_levels.json", "sets", 42, check_set);
+}
+
+static void check_general(const cJSON *set)
+{
+    double want[256], got[256];
+    size_t n = ref_array(want, 256, ref_get(set, "levels"));
+
+    assert_int_equal(bd_additive_levels(got, 256,
+                                        (int)ref_get_num(set, "bits"),
+                                        (int)ref_get_num(set, "k")),
+                     n);
+    for (size_t i = 0; i < n; i++)
+        assert_true(got[i] == want[i]);
 }
 
 /* Any k that divides B. */
 static void test_general(void **state)
 {
-    cJSON *doc = ref_load("apot_levels.json");
-    const cJSON *set;
-    int sets = 0;
-
     (void)state;
-    cJSON_ArrayForEach(set, ref_get(doc, "general_kn_unsigned"))
-    {
-        double want[256], got[256];
-        size_t n = ref_array(want, 256, ref_get(set, "levels"));
-
-        assert_int_equal(bd_additive_levels(got, 256,
-                                            (int)ref_get_num(set, "bits"),
-                                            (int)ref_get_num(set, "k")),
-                         n);
-        for (size_t i = 0; i < n; i++)
-            assert_true(got[i] == want[i]);
-        sets++;
-    }
-    assert_int_equal(sets, 19);
-    cJSON_Delete(doc);
+    ref_each("apot_levels.json", "general_kn_unsigned", 19, check_general);
 }
 
 /* One magnitude bit is {0, 1} in every family; nonsense gives nothing. */
@@ -95,28 +80,26 @@ static void test_edges(void **state)
     assert_true(v[0] == 0 && v[1] == 1.0 / 48);
 }
 
+static void check_seed_floats(const cJSON *set)
+{
+    const cJSON *f = cJSON_GetObjectItem(set, "magnitudes_f32_seed");
+    double want[64], got[64];
+    int B = (int)ref_get_num(set, "bits") - ref_get_bool(set, "signed");
+    size_t n;
+
+    if (!f)
+        return;
+    n = ref_array(want, 64, f);
+    assert_int_equal(bd_additive_levels(got, 64, B, 2), n);
+    for (size_t i = 0; i < n; i++)
+        REF_CLOSE(got[i], want[i], 1.2e-7);
+}
+
 /* The seed keeps levels in float32, a unit in the last place away at most. */
 static void test_seed_floats(void **state)
 {
-    cJSON *doc = ref_load("apot_levels.json");
-    const cJSON *set;
-
     (void)state;
-    cJSON_ArrayForEach(set, ref_get(doc, "sets"))
-    {
-        const cJSON *f = cJSON_GetObjectItem(set, "magnitudes_f32_seed");
-        double want[64], got[64];
-        int B = (int)ref_get_num(set, "bits") - ref_get_bool(set, "signed");
-        size_t n;
-
-        if (!f)
-            continue;
-        n = ref_array(want, 64, f);
-        assert_int_equal(bd_additive_levels(got, 64, B, 2), n);
-        for (size_t i = 0; i < n; i++)
-            REF_CLOSE(got[i], want[i], 1.2e-7);
-    }
-    cJSON_Delete(doc);
+    ref_each("apot_levels.json", "sets", 42, check_seed_floats);
 }
 
 int main(void)

@@ -76,45 +76,30 @@ static void check_gradients(struct vec *v, const cJSON *c, struct bd_qparam *p)
              ref_get_num(c, "grad_alpha_pact_style"), 1e-12);
 }
 
-static int check_cases(const cJSON *list)
+static void check_case(const cJSON *c)
 {
-    const cJSON *c;
-    int n = 0;
+    struct bd_qparam p =
+        param(ref_get_str(c, "scheme"), (int)ref_get_num(c, "bits"),
+              ref_get_bool(c, "signed"), ref_get_num(c, "alpha"));
+    struct vec v;
 
-    cJSON_ArrayForEach(c, list)
-    {
-        const cJSON *tag = cJSON_GetObjectItem(c, "tag");
-        struct bd_qparam p =
-            param(ref_get_str(c, "scheme"), (int)ref_get_num(c, "bits"),
-                  ref_get_bool(c, "signed"), ref_get_num(c, "alpha"));
-        struct vec v;
-
-        read_case(&v, c);
-        check_forward(&v, c, &p);
-        /* 1e30 and denormals swamp a sum of gradients only in name: |x| is
-         * clipped, so these hold as well. */
-        check_gradients(&v, c, &p);
-        n += tag ? 1 : 1;
-    }
-    return n;
+    read_case(&v, c);
+    check_forward(&v, c, &p);
+    /* 1e30 and denormals swamp a sum of gradients only in name: |x| is
+     * clipped, so these hold as well. */
+    check_gradients(&v, c, &p);
 }
 
 static void test_rcf(void **state)
 {
-    cJSON *doc = ref_load("apot_quant.json");
-
     (void)state;
-    assert_int_equal(check_cases(ref_get(doc, "rcf")), 126);
-    cJSON_Delete(doc);
+    ref_each("apot_quant.json", "rcf", 126, check_case);
 }
 
 static void test_ties(void **state)
 {
-    cJSON *doc = ref_load("apot_quant.json");
-
     (void)state;
-    assert_int_equal(check_cases(ref_get(doc, "ties")), 9);
-    cJSON_Delete(doc);
+    ref_each("apot_quant.json", "ties", 9, check_case);
 }
 
 static void check_normalised(const cJSON *c)
@@ -156,54 +141,43 @@ static void check_normalised(const cJSON *c)
 
 static void test_normalisation(void **state)
 {
-    cJSON *doc = ref_load("apot_quant.json");
-    const cJSON *c;
-    int n = 0;
-
     (void)state;
-    cJSON_ArrayForEach(c, ref_get(doc, "weight_normalisation"))
-    {
-        check_normalised(c);
-        n++;
+    ref_each("apot_quant.json", "weight_normalisation", 21, check_normalised);
+}
+
+static void check_edge_rule(const cJSON *c)
+{
+    double w[MAX], code[MAX], q[MAX], y[MAX];
+    float f[MAX];
+    int32_t got[MAX];
+    size_t n = ref_array(w, MAX, ref_get(c, "w"));
+    struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find("edge8")),
+                          .bits = 8,
+                          .is_signed = true,
+                          .weights = true,
+                          .sigma = 1,
+                          .map_back = true};
+
+    ref_array(code, MAX, ref_get(c, "code"));
+    ref_array(q, MAX, ref_get(c, "q"));
+    for (size_t i = 0; i < n; i++)
+        f[i] = (float)w[i];
+    assert_int_equal(p.q->fit(&p, f, n, NULL), BD_OK);
+    REF_CLOSE(p.clip, ref_get_num(c, "max"), 1e-7);
+    p.q->codes(got, f, n, &p);
+    p.clip = ref_get_num(c, "max");
+    bd_quant_project(y, w, n, &p);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(got[i], (int)code[i]);
+        REF_CLOSE(y[i], q[i], 1e-15);
     }
-    assert_int_equal(n, 21);
-    cJSON_Delete(doc);
 }
 
 static void test_edge_rule(void **state)
 {
-    cJSON *doc = ref_load("apot_quant.json");
-    const cJSON *c;
-
     (void)state;
-    cJSON_ArrayForEach(c, ref_get(doc, "first_last_8bit_seed_rule"))
-    {
-        double w[MAX], code[MAX], q[MAX], y[MAX];
-        float f[MAX];
-        int32_t got[MAX];
-        size_t n = ref_array(w, MAX, ref_get(c, "w"));
-        struct bd_qparam p = {.q = bd_quantizer_at(bd_quantizer_find("edge8")),
-                              .bits = 8,
-                              .is_signed = true,
-                              .weights = true,
-                              .sigma = 1,
-                              .map_back = true};
-
-        ref_array(code, MAX, ref_get(c, "code"));
-        ref_array(q, MAX, ref_get(c, "q"));
-        for (size_t i = 0; i < n; i++)
-            f[i] = (float)w[i];
-        assert_int_equal(p.q->fit(&p, f, n, NULL), BD_OK);
-        REF_CLOSE(p.clip, ref_get_num(c, "max"), 1e-7);
-        p.q->codes(got, f, n, &p);
-        p.clip = ref_get_num(c, "max");
-        bd_quant_project(y, w, n, &p);
-        for (size_t i = 0; i < n; i++) {
-            assert_int_equal(got[i], (int)code[i]);
-            REF_CLOSE(y[i], q[i], 1e-15);
-        }
-    }
-    cJSON_Delete(doc);
+    ref_each("apot_quant.json", "first_last_8bit_seed_rule", 2,
+             check_edge_rule);
 }
 
 /* A rule that divides by the largest weight says so when it cannot. */
