@@ -289,7 +289,10 @@ static void draw_verdict(struct view *v, struct wg_rect r)
         bd_paired_words(words, sizeof words, &v->r->paired);
     else
         snprintf(words, sizeof words, "%s",
-                 why ? "" : "answering the same images ...");
+                 why ? ""
+                 : v->r->side[0].stopped || v->r->side[1].stopped
+                     ? "stopped; another choice or an edit asks again"
+                     : "answering the same images ...");
     bool repaired = v->r->side[0].other_network || v->r->side[1].other_network;
     snprintf(n, sizeof n, "%zu of %zu layers differ%s%s", v->r->differing,
              v->r->n, v->st->all ? "" : v->r->differing < v->r->n
@@ -452,6 +455,12 @@ static void take(struct ui *ui, struct compare *st, int layer)
     struct bd_err err = {0};
     char what[100];
     const char *from = st->name[giver(st)];
+    if (look(&v, ui, st) && v.r->differing == 0) {
+        ui_say(ui, v.r->side[giver(st)].other_network
+                       ? "the choices are alike; repairs are taken back by u"
+                       : "nothing differs");
+        return;
+    }
     if (bd_session_kept_cfg(&other, ui->s, from, &err) != BD_OK) {
         ui_refuse(ui, &err);
         return;

@@ -200,6 +200,7 @@ static void ask_acc(struct bd_session *s, struct bd_compare_state *c,
         return;
     }
     c->asked_acc[side] = digest;
+    c->stopped[side] = 0;
     submit(s, ACC | (uint32_t)side << SIDE, o);
 }
 
@@ -229,6 +230,7 @@ static void take_acc(struct bd_session *s, struct bd_compare_state *c,
     struct order *o = d->job->arg;
     const struct bd_acc_answer *a = d->result;
     if (!a) {
+        c->stopped[side] = o->digest;
         if (d->status != BD_ECANCELLED)
             bd_session_say(s, "%s: %s", d->job->title, d->err.msg);
         return;
@@ -367,6 +369,7 @@ static void look_acc(struct bd_session *s, struct bd_compare_state *c, int k)
         return;
     }
     ask_acc(s, c, k);
+    side->stopped = c->stopped[0] == digest || c->stopped[1] == digest;
     for (int i = 0; i < 2; i++) /* equal sides share one run */
         if (c->partial[i].have && c->partial[i].digest == digest) {
             side->acc = c->partial[i].eval;

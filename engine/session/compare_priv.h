@@ -43,7 +43,7 @@ struct bd_compare_state {
     size_t nlayers;
     /* What was asked of the lanes last, per side: not to be asked again. */
     uint64_t *asked[2];  /* [nlayers] digests */
-    uint64_t asked_acc[2];
+    uint64_t asked_acc[2], stopped[2];
     struct bd_acc_live partial[2];
     struct bd_stage *stage[2]; /* the networks of both sides */
     struct bd_compare out; /* what bd_session_compare last gave away */

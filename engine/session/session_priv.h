@@ -13,7 +13,8 @@
  *   history.c  undo
  *   persist.c  autosave, resume
  *   steps.c    the undo list in the session file
- *   write.c    export and pictures, on a lane; plot.c, pictures.c: what they show
+ *   write.c    export and pictures, on a lane; plot.c and pictures.c: what
+ *              they show
  *   kept.c     configurations kept under names; compare.c: two of them
  *   tools.c    the table of tools: sweep, search, ..., each with its own
  *              state and jobs, so that nothing above has to know them

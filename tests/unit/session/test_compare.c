@@ -196,6 +196,28 @@ static void edits_in_between(void **state)
     bd_session_close(s);
 }
 
+/* Stopped by a person: said, and not begun again by itself. */
+static void stopped(void **state)
+{
+    struct bd_session_opts o = bed_opts(*state);
+    o.weights = "uniform:3";
+    o.limit = 4000;
+    struct bd_session *s = started(&o);
+    bd_session_compare(s, "float", "uniform 2", NULL);
+    const struct bd_compare *c;
+    for (int i = 0; i < 4; i++) /* whatever of it is running or waits */
+        bd_session_cancel(s);
+    settle(s);
+    c = look(s, "float", "uniform 2");
+    for (int k = 0; k < 2; k++)
+        assert_true(c->side[k].stopped != (c->side[k].fresh == BD_EXACT));
+    c = look(s, "float", "here");
+    assert_int_equal(c->side[1].fresh, BD_EXACT);
+    c = look(s, "here", "uniform 2");
+    assert_int_equal(c->side[1].fresh, BD_EXACT);
+    bd_session_close(s);
+}
+
 static void without_data(void **state)
 {
     struct bd_session_opts o = bed_opts(*state);
@@ -334,6 +356,7 @@ int main(void)
         CASE(lanes_and_at_once_agree), CASE(pairs_add_up),
         CASE(names_follow),            CASE(keep_and_forget),
         CASE(edits_in_between),        CASE(without_data),
+        CASE(stopped),
         CASE(kept_in_the_file),        CASE(damaged_list),
         CASE(pictures),
     };
