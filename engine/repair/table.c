@@ -82,6 +82,7 @@ static bd_status leave_learned(struct bd_repair_out *o,
         struct bd_layercfg *l = &o->cfg.layer[i];
         struct bd_tensorcfg tw = l->w, ta = l->a;
         tw.clip = ta.clip = BD_CLIP_MSE;
+        tw.planes = ta.planes = NULL; /* found for the clip that was */
         if (w)
             bd_layercfg_set(l, true, &tw);
         if (a)

@@ -62,6 +62,7 @@ static bool same_form(const struct bd_tensorcfg *a,
 static void add_form(struct forms *f, struct bd_tensorcfg t)
 {
     t.channel = NULL;
+    t.planes = NULL;
     if (f->n == BD_CAND_FORMS)
         return;
     for (int i = 0; i < f->n; i++)

@@ -50,6 +50,7 @@ static struct bd_tensorcfg form_of(const struct chans *h, size_t i)
 {
     struct bd_tensorcfg t = h->base->cfg.layer[i].w;
     t.channel = NULL;
+    t.planes = NULL;
     t.grain = BD_GRAIN_CHANNEL;
     t.group = 0;
     if (t.clip != BD_CLIP_LEARNED) {

@@ -82,6 +82,7 @@ static uint64_t ask_digest(const struct bd_cands_ask *a, uint64_t salt)
     for (size_t i = 0; i < a->cfg.n && !a->methods[0]; i++) {
         struct bd_tensorcfg t = a->cfg.layer[i].w;
         t.channel = NULL;
+        t.planes = NULL;
         t.bits = t.bits == 32 ? 32 : 8;
         uint64_t v[2] = {d, bd_tensorcfg_digest(&t)};
         d = bd_digest(v, sizeof v, 0);

@@ -274,6 +274,7 @@ static void try_input(struct trials *s, int more)
 
     if (s->n == TRIES || !(s->input > 0))
         return;
+    t.planes = NULL; /* of the present width */
     t.bits = (int8_t)(t.bits + more);
     p = bd_sens_find(&s->a->t, s->layer, BD_SENS_A, &t);
     if (!p || !isfinite(p->value[s->a->t.lead]))
