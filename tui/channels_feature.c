@@ -377,14 +377,14 @@ static bool move(struct ui *ui, enum ui_action a, int count)
     }
 }
 
-/* One level: first the job (the program's), then back to the weights. */
-static bool back(struct ui *ui)
+/* One level: first the job, then back to the weights. */
+static void back(struct ui *ui)
 {
     struct bd_feature_view f;
     if (bd_session_feature(&f, ui->s) && f.running)
-        return false;
-    ui->feature.on = false;
-    return true;
+        bd_session_feature_stop(ui->s);
+    else
+        ui->feature.on = false;
 }
 
 static bool edit(struct ui *ui, enum ui_action a, int count)
@@ -408,7 +408,7 @@ static bool edit(struct ui *ui, enum ui_action a, int count)
     case UI_OPEN:
         return again(ui), true;
     case UI_BACK:
-        return back(ui);
+        return back(ui), true;
     default:
         return false;
     }

@@ -322,6 +322,11 @@ bd_status bd_session_feature_start(struct bd_session *s,
     return submit(s, t, err);
 }
 
+void bd_session_feature_stop(struct bd_session *s)
+{
+    bd_lanes_cancel(s->lanes, bd_tool_key(BD_TOOL_FEATURE, 0));
+}
+
 bool bd_session_feature(struct bd_feature_view *out,
                         const struct bd_session *s)
 {

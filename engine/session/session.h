@@ -517,6 +517,7 @@ struct bd_feature_ask {
 bd_status bd_session_feature_start(struct bd_session *s,
                                    const struct bd_feature_ask *ask,
                                    struct bd_err *err);
+void bd_session_feature_stop(struct bd_session *s); /* keeps the best */
 struct bd_feature_view { /* borrowed until the next collect or start */
     bool running, stopped;
     char split[160], why[300]; /* why: nothing came, a sentence */
