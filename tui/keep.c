@@ -5,6 +5,7 @@
 
 #include "ui.h"
 
+/* The sentence names the key that leads on: keeping is for comparing. */
 bool ui_keep(struct ui *ui, const char *name)
 {
     struct bd_err err = {0};
@@ -34,6 +35,7 @@ void ui_ask_keep(struct ui *ui)
                            .done = named});
 }
 
+/* No question asked: what is kept is a copy, and `C` makes another. */
 bool ui_forget(struct ui *ui, const char *name)
 {
     struct bd_err err = {0};

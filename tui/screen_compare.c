@@ -122,6 +122,7 @@ static int cursor_row(const struct view *v)
     return row >= 0 ? row : (int)v->r->differing - 1;
 }
 
+/* Everything a key or a drawing needs to know, as of now. */
 static bool look(struct view *v, struct ui *ui, struct compare *st)
 {
     settle_names(ui, st);
@@ -195,6 +196,7 @@ static void choice_cell(struct wg_table_cell *out, const struct view *v,
              a);
 }
 
+/* Dots while it is computed, and a word where there is no error at all. */
 static void db_cell(struct wg_table_cell *out, double db)
 {
     if (isnan(db))
@@ -250,6 +252,7 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
 
 /* ---------------------------------------------------------------- drawing */
 
+/* Bits, size, accuracy, loss, operations: as many as fit, in this order. */
 static void draw_side(struct view *v, struct wg_rect r, int side)
 {
     const struct bd_compare_side *s = &v->r->side[side];
@@ -368,6 +371,7 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
 
 /* ---------------------------------------------------------------- choosing */
 
+/* Made on each drawing: a configuration kept meanwhile appears by itself. */
 static const char *item(void *arg, int i)
 {
     struct ui *ui = arg;
@@ -389,6 +393,8 @@ static const char *item_right(void *arg, int i)
     return ui->line2;
 }
 
+/* Choosing B is a decision that later visits respect; A is "here" until
+ * chosen. */
 static void side_chosen(struct ui *ui, int i)
 {
     struct compare *st = ui->state[UI_COMPARE];
@@ -430,6 +436,7 @@ bool ui_compare_sides(struct ui *ui, const char *a, const char *b)
     return st != NULL;
 }
 
+/* Sides change places, numbers and all: nothing is measured again. */
 static void swap(struct compare *st)
 {
     char hold[sizeof st->name[0]];
@@ -491,6 +498,7 @@ static void take(struct ui *ui, struct compare *st, int layer)
 
 /* ----------------------------------------------------------------- actions */
 
+/* By row on screen, remembered as a layer. */
 static void move_to(struct ui *ui, struct compare *st, const struct view *v,
                     int row)
 {
@@ -502,6 +510,7 @@ static void move_to(struct ui *ui, struct compare *st, const struct view *v,
     ui_list_to_layer(&ui->list, layer); /* other screens show it too */
 }
 
+/* The usual motions, over rows that exist only while looking. */
 static bool move(struct ui *ui, struct compare *st, enum ui_action a,
                  int count)
 {

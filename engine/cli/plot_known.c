@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+/* Layers the file knows and the model does not are named, not refused. */
 bd_status bd_cli_read_sens(struct bd_sens_table *out, struct cli *c,
                            const struct bd_session *s)
 {
@@ -29,6 +30,7 @@ bd_status bd_cli_read_sens(struct bd_sens_table *out, struct cli *c,
     return st == BD_OK ? st : bd_err_file(&c->err, path);
 }
 
+/* A file spares the sweep, which is minutes on a large network. */
 static bd_status sensitivities(struct bd_sens_table *t, struct cli *c,
                                struct bd_session *s)
 {
@@ -64,6 +66,7 @@ static bd_status settle(struct cli *c, struct bd_session *s)
     return BD_ECANCELLED;
 }
 
+/* All are asked for first and run behind each other on their lane. */
 static bd_status measure_front(struct cli *c, struct bd_session *s)
 {
     size_t n = bd_session_trade(s, NULL, 0), got;
@@ -78,6 +81,7 @@ static bd_status measure_front(struct cli *c, struct bd_session *s)
     return st == BD_OK ? settle(c, s) : st;
 }
 
+/* Without pictures there are losses at least. */
 static bd_status trade(struct cli *c, struct bd_session *s, bool measure)
 {
     bool can = !bd_session_why_no_accuracy(s);

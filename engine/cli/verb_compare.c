@@ -32,6 +32,8 @@ struct compare {
 
 /* ------------------------------------------------------------- the sides */
 
+/* Warnings name the file; only the first, since a document of another model
+ * has one for every layer. */
 static bd_status read_side(struct bd_bitcfg *out, const struct compare *k,
                            const char *path, struct bd_err *err)
 {
@@ -75,6 +77,7 @@ static bd_status spell_side(struct bd_bitcfg *out, const struct compare *k,
     return st == BD_OK ? bd_config_check(out, m, err) : st;
 }
 
+/* A file that is missing should be called missing, not a strange method. */
 static bool is_json(const char *text)
 {
     size_t n = strlen(text);
@@ -82,6 +85,7 @@ static bool is_json(const char *text)
     return n > 5 && strcmp(text + n - 5, ".json") == 0;
 }
 
+/* A file of that name wins over a choice spelled like it. */
 static bd_status side(struct bd_bitcfg *out, const struct compare *k,
                       const char *text, struct bd_err *err)
 {
@@ -109,6 +113,7 @@ static bd_status side(struct bd_bitcfg *out, const struct compare *k,
                    bd_text_show(shown, sizeof shown, text, 60), why.msg);
 }
 
+/* Both sides are understood before anything is measured. */
 static bd_status compute(struct compare *k, struct cli *c)
 {
     const struct bd_bitcfg *const cfg[2] = {&k->cfg[0], &k->cfg[1]};
@@ -151,6 +156,7 @@ static size_t row_layer(const struct bd_compare *r, size_t i)
 
 /* ------------------------------------------------------------------- JSON */
 
+/* Keys are always there; without data their values are null. */
 static void json_accuracy(struct bd_json *j, const struct bd_compare_side *s)
 {
     bool known = s->fresh == BD_EXACT;
@@ -167,6 +173,7 @@ static void json_accuracy(struct bd_json *j, const struct bd_compare_side *s)
     bd_json_f64(j, "agreement", known ? e->agreement : NAN);
 }
 
+/* `given` repeats the argument, so that a document explains itself. */
 static void json_side(struct bd_json *j, const struct compare *k, int i,
                       const char *given)
 {
@@ -200,6 +207,7 @@ static void json_layer_side(struct bd_json *j, const struct compare *k, int i,
     bd_json_obj_end(j);
 }
 
+/* Differences first here as well: a reader may stop at the first alike. */
 static void json_layers(struct bd_json *j, const struct compare *k)
 {
     const struct bd_model *m = bd_session_model(k->s);
@@ -218,6 +226,7 @@ static void json_layers(struct bd_json *j, const struct compare *k)
     bd_json_arr_end(j);
 }
 
+/* Left out, not null, when nothing was measured on the same images. */
 static void json_paired(struct bd_json *j, const struct bd_compare *r)
 {
     const struct bd_paired *p = &r->paired;
@@ -294,6 +303,7 @@ static void text_layer(struct cli_table *t, const struct compare *k,
     put_delta(t, l->side[0].w_psnr_db, l->side[1].w_psnr_db);
 }
 
+/* Two columns for inputs only where some input differs. */
 static void text_layers(struct bd_str *s, const struct compare *k, bool all)
 {
     static const char *const wide[] = {
@@ -320,6 +330,8 @@ static void text_layers(struct bd_str *s, const struct compare *k, bool all)
                       all ? "" : "; --all lists them");
 }
 
+/* With its interval: two accuracies within it are no ranking, which is why
+ * the paired sentence follows. */
 static void text_top1(struct cli_table *t, const struct bd_compare_side *s)
 {
     if (s->fresh != BD_EXACT)
@@ -329,6 +341,7 @@ static void text_top1(struct cli_table *t, const struct bd_compare_side *s)
                          100 * s->acc.ci_lo, 100 * s->acc.ci_hi);
 }
 
+/* Counts stay whole numbers as long as they are short. */
 static void put_row(struct cli_table *t, const char *what, double a, double b)
 {
     bool whole = a == floor(a) && b == floor(b) && a + b < 1e9;
@@ -371,6 +384,7 @@ static void text_totals(struct bd_str *s, const struct compare *k,
     bd_cli_table_out(s, &t);
 }
 
+/* The verdict, or why there is none. */
 static void text_paired(struct bd_str *s, const struct compare *k)
 {
     const struct bd_paired *p = &k->r.paired;

@@ -20,6 +20,7 @@ struct view {
  * the largest. */
 static const double log_from = 50;
 
+/* Zero and less have no logarithm: they stand at the scale's lower end. */
 static double placed(const struct view *v, double x)
 {
     double least = v->log ? pow(10.0, v->scale.lo) : 0;
@@ -27,6 +28,7 @@ static double placed(const struct view *v, double x)
     return v->log ? log10(x > least ? x : least) : x;
 }
 
+/* A single value is in the middle of its scale. */
 static double share(const struct view *v, double x)
 {
     double span = v->scale.hi - v->scale.lo;
@@ -61,6 +63,7 @@ static bool find_scale(struct view *v)
 
 /* ------------------------------------------------------------------- cells */
 
+/* Never more than a third of the picture: names can be cut, cells cannot. */
 static float names_width(const struct view *v)
 {
     float most = 0, room = 0.3F * (float)v->c->w;
@@ -73,6 +76,7 @@ static float names_width(const struct view *v)
     return most < room ? most : room;
 }
 
+/* Black or white, whichever the colour behind leaves readable. */
 static void put_value(const struct view *v, struct plot_box b, double x,
                       struct plot_rgb ground)
 {
@@ -131,6 +135,7 @@ static void row_names(const struct view *v, float room)
     }
 }
 
+/* From the left; one that would touch its neighbour is left out. */
 static void col_names(const struct view *v)
 {
     float w = (v->box.x1 - v->box.x0) / (float)v->h->cols;
@@ -157,6 +162,7 @@ static void col_names(const struct view *v)
 
 /* ------------------------------------------------------------------- scale */
 
+/* The colours as the cells use them, with round numbers beside. */
 static void draw_scale(const struct view *v, struct plot_box b)
 {
     float end = 1e9F;

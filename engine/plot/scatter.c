@@ -46,6 +46,7 @@ static bool drawn(const struct bd_plot_point *p)
     return isfinite(p->x) && isfinite(p->y);
 }
 
+/* False when there is no point; the level alone makes no picture. */
 static bool ranges(struct range *x, struct range *y,
                    const struct bd_plot_scatter *s)
 {
@@ -78,6 +79,8 @@ static float at_y(const struct view *v, double y)
     return bd_plot_at(&v->y, v->errors ? bd_plot_error_place(y) : y);
 }
 
+/* Beyond the first few hundred nothing is remembered: then labels may cover
+ * points, in a crowd where none could be read anyway. */
 static void take_place(struct view *v, struct plot_box b, bool thin)
 {
     if (v->ntaken == MOST_TAKEN)
@@ -86,6 +89,7 @@ static void take_place(struct view *v, struct plot_box b, bool thin)
     v->taken[v->ntaken++].thin = thin;
 }
 
+/* A rim of the ground's colour keeps points apart that touch. */
 static void mark_at(const struct view *v, const struct bd_plot_series *s,
                     float x, float y)
 {
@@ -130,6 +134,7 @@ static void whisker(struct view *v, const struct bd_plot_series *s,
     }
 }
 
+/* Neighbours in order, over gaps. */
 static void line_through(const struct view *v, const struct bd_plot_series *s)
 {
     const struct bd_plot_point *last = NULL;
@@ -148,6 +153,7 @@ static void line_through(const struct view *v, const struct bd_plot_series *s)
     }
 }
 
+/* Line, intervals, points: what is read most precisely lies on top. */
 static void draw_series(struct view *v, const struct bd_plot_series *s)
 {
     float r = (s->accent ? 9 : 6) * v->u;
@@ -281,6 +287,7 @@ static void axes(const struct view *v)
     bd_plot_text(v->c, &text, v->s->xlabel ? v->s->xlabel : "");
 }
 
+/* What all points are compared with. */
 static void level(struct view *v)
 {
     float y = at_y(v, v->s->level);

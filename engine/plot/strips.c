@@ -16,6 +16,7 @@ struct view {
     size_t per; /* channels of a bar */
 };
 
+/* What a logarithm cannot show is not shown. */
 static bool usable(const struct bd_plot_strip *p, double x)
 {
     return isfinite(x) && (!p->log || x > 0);
@@ -57,6 +58,7 @@ static bool range_of(struct plot_axis *y, const struct bd_plot_strip *p,
 
 /* ------------------------------------------------------------------ a panel */
 
+/* As many numbers as stand apart in the panel's height. */
 static void panel_axes(const struct view *v, const struct bd_plot_strip *p)
 {
     struct plot_ticks k = {.axis = &v->y, .box = v->box, .u = v->u,
@@ -99,6 +101,7 @@ static bool bar_range(double out[2], bool *accent, const struct view *v,
     return any;
 }
 
+/* Gaps only where they leave most of the bar. */
 static void bars(const struct view *v, const struct bd_plot_strip *p)
 {
     size_t n = (v->s->n + v->per - 1) / v->per;
@@ -126,6 +129,8 @@ static void bars(const struct view *v, const struct bd_plot_strip *p)
     }
 }
 
+/* Below the last panel, for all of them; numbers stand under the middle of
+ * their bar. */
 static void index_axis(const struct view *v)
 {
     double n = (double)v->s->n;
@@ -151,6 +156,7 @@ static void index_axis(const struct view *v)
     bd_plot_text(v->c, &label, v->s->xlabel ? v->s->xlabel : "");
 }
 
+/* Only where something is accented. */
 static void legend(const struct view *v, float y)
 {
     struct plot_text t = {.x = v->box.x1, .y = y,

@@ -34,6 +34,8 @@ struct bd_compare_state *bd_compare_state(struct bd_session *s)
     return c->known ? c : NULL;
 }
 
+/* By the digest that the stage's network is part of: the same choice on a
+ * repaired network is another entry. */
 static struct bd_measured *find_measured(struct bd_compare_state *c,
                                          uint64_t digest)
 {
@@ -60,6 +62,8 @@ static const struct bd_layer_known *find_known(struct bd_compare_state *c,
     return NULL;
 }
 
+/* The oldest of the ring falls out; six suffice for two sides and a few
+ * changes of mind. */
 static void remember_layer(struct bd_compare_state *c, int layer,
                            const struct bd_layer_known *known)
 {
@@ -89,6 +93,8 @@ static void order_free(void *p)
     bd_free(o);
 }
 
+/* Fast lane, milliseconds each: a hundred layers are a hundred jobs, so that
+ * an edit's own numbers never wait for more than one of them. */
 static bd_status layer_run(void **result, void *arg, struct bd_ctl *ctl,
                            struct bd_err *err)
 {
@@ -123,6 +129,7 @@ static bd_status acc_run(void **result, void *arg, struct bd_ctl *ctl,
     return st;
 }
 
+/* Touching first: whatever this side asked before is no longer wanted. */
 static void submit(struct bd_session *s, uint32_t sub, struct order *o)
 {
     bool acc = (sub & ACC) != 0;
@@ -161,6 +168,8 @@ static struct bd_errors_ask errors_ask(const struct bd_stage *g, int layer,
     return ask;
 }
 
+/* The side's last question is remembered, so that drawing ten times a second
+ * asks once. */
 static void ask_layer(struct bd_session *s, struct bd_compare_state *c,
                       int side, int layer)
 {
@@ -180,6 +189,7 @@ static void ask_layer(struct bd_session *s, struct bd_compare_state *c,
     submit(s, (uint32_t)side << SIDE | (uint32_t)layer, o);
 }
 
+/* Equal sides share one run: B leaves it to A. */
 static void ask_acc(struct bd_session *s, struct bd_compare_state *c,
                     int side)
 {
@@ -206,6 +216,8 @@ static void ask_acc(struct bd_session *s, struct bd_compare_state *c,
 
 /* ---------------------------------------------------------------- results */
 
+/* A failure is known too, as NaN: asking again would fail again.  What a
+ * person stopped is not known, and is asked again after another choice. */
 static void take_layer(struct bd_session *s, struct bd_compare_state *c,
                        const struct bd_done *d, int layer)
 {
@@ -224,6 +236,7 @@ static void take_layer(struct bd_session *s, struct bd_compare_state *c,
         remember_layer(c, layer, &k);
 }
 
+/* The final result moves the answers of every image out of the order. */
 static void take_acc(struct bd_session *s, struct bd_compare_state *c,
                      const struct bd_done *d, int side)
 {
@@ -328,6 +341,7 @@ static bd_status fill(struct bd_compare *c, const struct bd_session *s,
     return BD_OK;
 }
 
+/* Float keeps the infinity that fill() gave it. */
 static void put_errors(struct bd_compare_errors *to,
                        const struct bd_layercfg *cfg, double w, double a)
 {
@@ -337,6 +351,8 @@ static void put_errors(struct bd_compare_errors *to,
         to->a_psnr_db = a;
 }
 
+/* Fills in what is known and asks for the rest, A and B of a layer together,
+ * so that rows fill from the top. */
 static void look_layers(struct bd_session *s, struct bd_compare_state *c)
 {
     for (size_t i = 0; i < c->out.n; i++)
@@ -394,6 +410,8 @@ static void pair(struct bd_compare *c, const struct bd_bench *b,
     bd_paired_of(&c->paired, answer_a, answer_b, b->label, b->o.images);
 }
 
+/* Made afresh at each look: both configurations may have changed since, and
+ * copying a few hundred choices costs less than finding out. */
 const struct bd_compare *bd_session_compare(struct bd_session *s,
                                             const char *a, const char *b,
                                             struct bd_err *err)
@@ -438,6 +456,7 @@ const struct bd_compare *bd_session_compare(struct bd_session *s,
 
 /* ----------------------------------------------------------------- at once */
 
+/* Statistics of inputs first, and only if one side quantizes any. */
 static bd_status now_layers(struct bd_compare *c, struct bd_session *s,
                             struct bd_ctl *ctl, struct bd_err *err)
 {
@@ -457,6 +476,8 @@ static bd_status now_layers(struct bd_compare *c, struct bd_session *s,
     return st;
 }
 
+/* One after the other on the same runner, whose cache of prefixes makes the
+ * second cheap where the two agree in the first layers. */
 static bd_status now_acc(struct bd_compare *c, struct bd_session *s,
                          struct bd_ctl *ctl, struct bd_err *err)
 {

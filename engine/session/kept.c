@@ -16,12 +16,15 @@ enum {
     FIXED = UNIFORM + sizeof uniform_bits / sizeof *uniform_bits
 };
 
+/* The fixed ones count: a list of names is never empty. */
 size_t bd_session_kept(struct bd_session *s)
 {
     const struct bd_compare_state *c = bd_compare_state(s);
     return c ? FIXED + c->nkept : 0;
 }
 
+/* Names of the made ones are written into the state: the caller borrows them
+ * until the next question, as the header says. */
 static const char *name_at(struct bd_compare_state *c, size_t i)
 {
     static const char *const names[] = {"here", "as opened", "float"};
@@ -106,6 +109,8 @@ static bd_status named_at(struct bd_named *out, struct bd_session *s,
     return st == BD_OK ? st : bd_fail(err, st, "out of memory");
 }
 
+/* Configuration and network together: a name without its network would show
+ * numbers nobody measured. */
 bd_status bd_named_find(struct bd_named *out, struct bd_session *s,
                         const char *name, struct bd_err *err)
 {
@@ -151,6 +156,9 @@ static void free_name(char *out, size_t cap, struct bd_compare_state *c)
     }
 }
 
+/* A name is shown, typed and stored, so it is short and printable; the ones
+ * that are always there cannot be taken, or "here" could come to mean
+ * something else. */
 static bd_status allow_name(struct bd_compare_state *c, const char *name,
                             struct bd_err *err)
 {
@@ -174,6 +182,7 @@ static bd_status allow_name(struct bd_compare_state *c, const char *name,
     return BD_OK;
 }
 
+/* Everything that can fail comes before anything is changed. */
 bd_status bd_session_keep(size_t *index, struct bd_session *s,
                           const char *name, const struct bd_bitcfg *cfg,
                           struct bd_err *err)

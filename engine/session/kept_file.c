@@ -49,6 +49,8 @@ void bd_kept_write(struct bd_str *doc, const struct bd_session *s)
     bd_json_done(&j);
 }
 
+/* As strict as the undo list: a choice that could not have been made here is
+ * refused, and with it the whole entry. */
 static bd_status read_one(struct bd_session *s, const cJSON *item,
                           struct bd_err *err)
 {

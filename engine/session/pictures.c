@@ -33,6 +33,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Of a copy: sorting moves its values. */
 static double median(double *x, size_t n)
 {
     qsort(x, n, sizeof *x, by_value);
@@ -44,6 +45,8 @@ struct channel_arrays {
     bool *accent;
 };
 
+/* All live in the picture's arena, so that there is nothing to free one by
+ * one when a later array has no memory. */
 static bool channel_arrays(struct channel_arrays *a, struct bd_arena *arena,
                            size_t n)
 {
@@ -68,6 +71,8 @@ static bool spans_decades(const double *x, size_t n)
     return hi > 20 * lo;
 }
 
+/* Outliers are coloured by range, not by error: a wide channel is the cause,
+ * and the error of all others on the same grid is what it costs. */
 bd_status bd_chart_channels(struct bd_picture *p, struct bd_session *s,
                               int layer, struct bd_err *err)
 {
@@ -125,6 +130,7 @@ static bool same_column(const struct bd_sens_point *a,
            x->bits == y->bits && x->clip == y->clip;
 }
 
+/* Weights before inputs, methods as in the table, then by width. */
 static int by_column(const void *pa, const void *pb)
 {
     const struct bd_sens_point *a = *(const struct bd_sens_point *const *)pa,
@@ -190,6 +196,8 @@ static char *column_name(struct bd_arena *arena, const struct sens_grid *g,
     return bd_arena_strdup(arena, text, strlen(text));
 }
 
+/* In the words of the axis, with the unit: a colour without one says
+ * nothing. */
 static const char *metric_text(enum bd_sens_metric m)
 {
     static const char *const text[BD_SENS_METRICS] = {
@@ -201,6 +209,8 @@ static const char *metric_text(enum bd_sens_metric m)
     return text[m];
 }
 
+/* What the numbers rest on stands under the title: a picture travels without
+ * the command that made it. */
 static void sens_subtitle(struct bd_picture *p, const struct sens_grid *g)
 {
     static const char *const mode[] = {
@@ -219,6 +229,7 @@ static void sens_subtitle(struct bd_picture *p, const struct sens_grid *g)
              g->t->complete ? "" : "   (not complete)");
 }
 
+/* Cells that were not measured stay NaN and are drawn empty. */
 bd_status bd_chart_sens(struct bd_picture *p, const struct bd_session *s,
                           const struct bd_sens_table *t, struct bd_err *err)
 {
@@ -277,6 +288,8 @@ struct trade {
     size_t np[T_SERIES];
 };
 
+/* Only what stands alone gets a whisker or a name; the rest would cover each
+ * other. */
 static void put(struct trade *t, int series, const struct bd_trade_point *q,
                 double y)
 {
@@ -314,6 +327,7 @@ static void sort_points(struct trade *t)
     }
 }
 
+/* Twice: the first call says how many there are. */
 static bd_status trade_arrays(struct trade *t, struct bd_arena *arena,
                               struct bd_session *s, struct bd_err *err)
 {
@@ -333,6 +347,7 @@ static bd_status trade_arrays(struct trade *t, struct bd_arena *arena,
     return BD_OK;
 }
 
+/* Without any measurement the losses are drawn instead, and named so. */
 bd_status bd_chart_trade(struct bd_picture *p, struct bd_session *s,
                            struct bd_err *err)
 {

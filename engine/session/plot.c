@@ -11,6 +11,7 @@ enum { PICTURE_W = 1200, PICTURE_H = 800, PICTURE_BINS = 128 };
 const char *const bd_picture_names[] = {"histogram", "channels",
                                         "sensitivity", "tradeoff", NULL};
 
+/* The error belongs into the title only while it is that of this choice. */
 static void layer_titles(struct bd_picture *p, const struct bd_session *s,
                          int layer)
 {
@@ -36,6 +37,8 @@ void bd_picture_free(struct bd_picture *p)
     bd_free(p);
 }
 
+/* The session's levels are borrowed until the next edit, so they are
+ * copied. */
 static bool copy_grid(struct bd_picture *p, const struct bd_session *s,
                       int layer)
 {
@@ -54,6 +57,7 @@ static bool copy_grid(struct bd_picture *p, const struct bd_session *s,
     return true;
 }
 
+/* Symmetric around zero, so that skew is seen as skew. */
 static bd_status histogram(struct bd_picture *p, const struct bd_session *s,
                            int layer, struct bd_err *err)
 {
@@ -75,6 +79,7 @@ static bd_status histogram(struct bd_picture *p, const struct bd_session *s,
     return BD_OK;
 }
 
+/* Interface's thread: the only part that touches the session. */
 static bd_status gather(struct bd_picture *p, struct bd_session *s,
                         const struct bd_plot_ask *ask, struct bd_err *err)
 {
@@ -123,6 +128,7 @@ bd_status bd_picture_new(struct bd_picture **out, struct bd_session *s,
     return st;
 }
 
+/* Any thread, from the copy alone. */
 static bd_status draw(struct bd_canvas *c, const struct bd_picture *p,
                       struct bd_err *err)
 {
