@@ -13,7 +13,7 @@
 /* clang-format off */
 static const struct cli_option own[] = {
     {CLI_TEXT, "--what", 0, "LIST", "bn-fold,equalize,bias-correction,"
-     "adaround,mse-clip,...", AT(what), 0, 0},
+     "adaround,...", AT(what), 0, 0},
     {CLI_TEXT, "--layer", 'l', "GLOB", "these layers only", AT(layer), 0, 0},
     {CLI_INT, "--iterations", 0, "N", "of adaround (default 1000)",
      AT(iterations), 1, 1000000},
@@ -317,10 +317,9 @@ static int run(struct cli *c)
 const struct cli_verb bd_verb_repair = {
     .name = "repair",
     .summary = "Folds, equalizes, corrects, rounds; writes the network.",
-    .example = "bitdial repair mobilenet.onnx --data val/ --weights "
-               "uniform:4 --what equalize,bias-correction -o repaired.onnx",
-    .usage = "repair MODEL --what LIST [--data SPEC] [-o REPAIRED.onnx] "
-             "[OPTIONS]",
+    .example = "bitdial repair net.onnx -d val/ -w uniform:4 --what equalize "
+               "-o new.onnx",
+    .usage = "repair MODEL --what LIST [--data SPEC] [-o NEW.onnx] [OPTIONS]",
     .options = options,
     .min_files = 1,
     .max_files = 1,
