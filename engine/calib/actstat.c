@@ -83,6 +83,8 @@ static struct bd_actbucket *block_of(struct bd_actstat *s, uint32_t i)
 {
     if (s->block[i])
         return s->block[i];
+    if (s->failed)
+        return NULL; /* asking again would spend what others may have */
     if (s->purse && s->purse->spent++ >= s->purse->most)
         return NULL; /* its owner gives up all statistics of the group */
     s->block[i] = get_room(s, (size_t)8 << s->mantissa, sizeof(**s->block));

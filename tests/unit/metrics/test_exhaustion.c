@@ -116,11 +116,51 @@ static void test_acts(void **state)
     assert_true(n > 4);
 }
 
+/* The same channel by channel, under every rule that fits inputs. */
+static void test_channels(void **state)
+{
+    float x[3 * 4 * 50];
+    struct bd_slices all = {3, 4, 50};
+    struct bd_rng r = {6};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(x) / sizeof(*x); i++)
+        x[i] = (float)(bd_rng_normal(&r) * pow(2, (double)(i % 12) - 6));
+    for (int rule = 0; rule < BD_CLIP_RULES; rule++) {
+        struct bd_tensorcfg cfg = {.bits = 4, .clip = (uint8_t)rule,
+                                   .grain = BD_GRAIN_CHANNEL,
+                                   .clip_value = 1};
+        bd_status st = BD_ENOMEM;
+        int n = 0;
+
+        for (; st != BD_OK; n++) {
+            struct bd_chanstat *s;
+            struct bd_actset set = {0};
+            struct bd_err err = {0};
+
+            countdown = n;
+            s = bd_chanstat_new(4, 2);
+            if (s) {
+                struct bd_calib_input in = {NULL, s, 1, NULL};
+
+                bd_chanstat_add(s, x, all, 1);
+                st = bd_calib_actset(&set, &in, &cfg, &err);
+                assert_true(st == BD_OK || err.code == BD_ENOMEM);
+            }
+            countdown = -1;
+            bd_chanstat_free(s);
+            bd_actset_done(&set);
+        }
+        assert_true(n > 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_acts),
+        cmocka_unit_test(test_channels),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
