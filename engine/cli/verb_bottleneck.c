@@ -159,12 +159,17 @@ static bd_status pick_layers(struct bottleneck *b, struct cli *c)
     b->pick = bd_calloc(m->nlayers + 1, sizeof *b->pick);
     if (!b->layer || !b->pick)
         return bd_fail(&c->err, BD_ENOMEM, "out of memory");
-    for (size_t i = 0; i < m->nlayers; i++)
-        if (!c->a.layer || bd_glob(c->a.layer, m->layer[i].name))
+    for (size_t i = 0; i < m->nlayers; i++) {
+        /* What is locked takes no part in spending. */
+        bool out = c->a.avg_rate >= 0 && bd_session_cfg(b->s)->layer[i].locked;
+
+        if (!out && (!c->a.layer || bd_glob(c->a.layer, m->layer[i].name)))
             b->layer[b->n++] = (int)i;
+    }
     if (b->n == 0)
         return bd_fail(&c->err, BD_EINVALID,
-                       "--layer '%s': no layer has that name",
+                       "--layer '%s': no layer has that name, or all are "
+                       "locked",
                        bd_text_show(shown, sizeof shown,
                                     c->a.layer ? c->a.layer : "", 0));
     return BD_OK;

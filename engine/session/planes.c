@@ -399,12 +399,26 @@ bd_status bd_session_spend_planes(struct bd_session *s, struct bd_sel sel,
                                   enum bd_part part, double rate,
                                   struct bd_err *err)
 {
-    struct bd_planes_wish w = {.part = part, .rate = rate, .n = sel.n,
-                     .layer = (int *)(uintptr_t)sel.layer};
+    struct bd_planes_wish w = {.part = part, .rate = rate};
     if (!(rate >= 1 && rate <= BD_PLANES))
         return bd_fail(err, BD_EINVALID,
                        "%g planes per value: 1 to %d work", rate, BD_PLANES);
-    return want(s, w, err);
+    w.layer = bd_alloc(sel.n + 1, sizeof *w.layer);
+    if (!w.layer)
+        return bd_fail(err, BD_ENOMEM, no_memory);
+    for (size_t i = 0; i < sel.n; i++) {
+        int k = sel.layer[i];
+        bool locked = k >= 0 && (size_t)k < s->cfg.n && s->cfg.layer[k].locked;
+        if (!locked)
+            w.layer[w.n++] = k;
+    }
+    bd_status st = w.n > 0 || sel.n == 0
+                       ? want(s, w, err)
+                       : bd_fail(err, BD_EINVALID, "all of these layers are "
+                                                   "locked: nothing to spend "
+                                                   "on");
+    bd_free(w.layer);
+    return st;
 }
 
 /* --------------------------------------------------------------- channels */

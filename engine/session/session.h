@@ -338,7 +338,8 @@ bd_status bd_session_set_planes(struct bd_session *s, struct bd_sel sel,
                                 struct bd_err *err);
 /* The same for an average of `rate` planes per value: exactly the allocation
  * of least squared error (in code units, each layer weighed by its number of
- * values, or by measured sensitivities where a sweep knows all of them). */
+ * values, or by measured sensitivities where a sweep knows all of them).
+ * Locked layers stay as they are and take no part. */
 bd_status bd_session_spend_planes(struct bd_session *s, struct bd_sel sel,
                                   enum bd_part part, double rate,
                                   struct bd_err *err);

@@ -246,6 +246,15 @@ static void a_rate(void **state)
     assert_true(fabs(got - best) <= 1e-9 * best);
     assert_int_equal(bd_session_spend_planes(s, sel, BD_PART_A, 0.5, &e),
                      BD_EINVALID);
+    /* A locked layer keeps what it has. */
+    bd_session_set_lock(s, one(&layer[1]), true);
+    int before = planes_of(s, 1);
+    assert_int_equal(bd_session_spend_planes(s, sel, BD_PART_A, 8, &e), BD_OK);
+    assert_int_equal(planes_of(s, 0), 8);
+    assert_int_equal(planes_of(s, 1), before);
+    assert_int_equal(bd_session_spend_planes(s, one(&layer[1]), BD_PART_A, 8,
+                                             &e),
+                     BD_EINVALID);
     bd_session_close(s);
 }
 
