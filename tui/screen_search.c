@@ -12,7 +12,7 @@
 #include "ui.h"
 
 enum field { F_METHOD, F_BUDGET, F_TARGET, F_CHOICES, FIELDS };
-enum { HEAD_H = 6, RIGHT_X = 41 };
+enum { HEAD_H = 6, RIGHT_X = 41, METHODS = BD_SEARCH_BOTTLENECK };
 
 struct search {
     struct bd_search_opts o;
@@ -22,7 +22,7 @@ struct search {
     bool started;
 };
 
-static const char *const method_says[BD_SEARCHES] = {
+static const char *const method_says[METHODS] = {
     [BD_SEARCH_DP] = "exact, proven",
     [BD_SEARCH_UNIFORM] = "one choice for all",
     [BD_SEARCH_GREEDY] = "best step at a time",
@@ -201,7 +201,7 @@ static bool word(struct ui *ui, struct search *st, const char *w, size_t n)
     snprintf(text, sizeof text, "%.*s", (int)(n < 63 ? n : 63), w);
     const char *number = eq ? text + head + 1 : text;
     bool same = eq && strcmp(number, "same") == 0;
-    if (method >= 0) {
+    if (method >= 0 && method < METHODS) {
         st->o.method = (enum bd_search_method)method;
         return true;
     }
@@ -441,7 +441,7 @@ static void menu(struct ui *ui, const struct search *st)
 {
     if (st->field == F_METHOD)
         ui_menu_open(ui, &(struct ui_choice){
-            "method", BD_SEARCHES, (int)st->o.method, method_item,
+            "method", METHODS, (int)st->o.method, method_item,
             method_right, chose_method});
     else if (st->field == F_BUDGET)
         ui_menu_open(ui, &(struct ui_choice){
@@ -457,8 +457,8 @@ static void menu(struct ui *ui, const struct search *st)
 static void turn(struct ui *ui, struct search *st, int by)
 {
     if (st->field == F_METHOD)
-        set_method(ui, ((int)st->o.method + by % BD_SEARCHES + BD_SEARCHES) %
-                           BD_SEARCHES);
+        set_method(ui, ((int)st->o.method + by % METHODS + METHODS) %
+                           METHODS);
     else if (st->field == F_BUDGET)
         set_budget(ui, ((int)st->o.budget + by % BD_BUDGETS + BD_BUDGETS) %
                            BD_BUDGETS);

@@ -14,8 +14,8 @@
 static const struct cli_option own[] = {
     {CLI_TEXT, "--budget", 0, "KIND=N", "avg-bits=4.5 size=BYTES bops=N "
      "psnr-min=DB", AT(budget), 0, 0},
-    {CLI_TEXT, "--method", 'm', "A,B", "dp (default) uniform greedy lagrange "
-     "channel measured", AT(method), 0, 0},
+    {CLI_TEXT, "--method", 'm', "A,B", "dp greedy lagrange channel measured "
+     "bottleneck", AT(method), 0, 0},
     {CLI_TEXT, "--bits", 'b', "2-8", "widths to choose from (default 2-8)",
      AT(bits), 0, 0},
     {CLI_TEXT, "--methods", 0, "A,B", "quantizers to choose from, as "
@@ -169,7 +169,8 @@ static bd_status parse_methods(struct search *s, const char *text,
                            near ? "--method '%s' is not known; did you mean "
                                   "'%s'?"
                                 : "--method '%s' is not known; dp, uniform, "
-                                  "greedy, lagrange, channel and measured are",
+                                  "greedy, lagrange, channel, measured and "
+                                  "bottleneck are",
                            shown, near);
         }
         for (int k = 0; k < s->n; k++)
@@ -264,7 +265,7 @@ static bd_status answer(struct search *s, struct bd_search_result *r,
     st = bd_session_now_search(r, s->s, &s->o, c->watch.ctl, &c->err);
     bd_cli_watch_task(&c->watch, NULL);
     bd_cli_watch_clear(&c->watch);
-    if (st == BD_EINVALID)
+    if (st == BD_EUNSUPPORTED)
         c->status = 1; /* understood, not achieved */
     return st == BD_OK ? measure(s, r) : st;
 }
@@ -280,6 +281,13 @@ static bool better(const struct bd_search_result *a,
     return a->loss < b->loss;
 }
 
+/* Planes are of inputs: sensitivities and baselines of weights are not of
+ * their kind. */
+static bool only_planes(const struct search *s)
+{
+    return s->n == 1 && s->ask[0] == BD_SEARCH_BOTTLENECK;
+}
+
 /* The baseline may not fit where the answers do; then there is none. */
 static void baseline(struct search *s)
 {
@@ -289,7 +297,7 @@ static void baseline(struct search *s)
     for (int k = 0; k < s->n; k++)
         if (s->ask[k] == BD_SEARCH_UNIFORM)
             return;
-    if (s->o.budget > BD_BUDGET_BOPS)
+    if (s->o.budget > BD_BUDGET_BOPS || only_planes(s))
         return;
     s->uniform = answer(s, &s->r[s->n], BD_SEARCH_UNIFORM) == BD_OK;
     s->c->err = err;
@@ -308,7 +316,7 @@ static bd_status find_losses(struct search *s, struct cli *c)
 
     if (c->a.sensitivity) {
         st = bd_cli_read_sens(&s->sens, c, s->s);
-    } else if (!bd_session_why_no_accuracy(s->s)) {
+    } else if (!bd_session_why_no_accuracy(s->s) && !only_planes(s)) {
         bd_cli_watch_task(&c->watch, "sensitivities");
         st = bd_session_now_sweep(&s->sens, s->s, &o, c->watch.ctl, &c->err);
         bd_cli_watch_task(&c->watch, NULL);
@@ -408,6 +416,19 @@ static int out_json(struct cli *c, const struct search *s)
     return bd_cli_json_out(c, &j);
 }
 
+/* Weights, and the input where it is another. */
+static void put_after(struct cli_table *t, const struct bd_tensorcfg *was,
+                      const struct bd_layercfg *to)
+{
+    char w[96], a[96] = "";
+
+    if (!bd_tensorcfg_same(was, &to->a))
+        bd_tensorcfg_text(a, sizeof a, &to->a);
+    bd_cli_table_put(t, "%s%s%s%s", bd_tensorcfg_text(w, sizeof w, &to->w),
+                     to->w.channel ? " (per channel)" : "",
+                     a[0] ? ", input " : "", a);
+}
+
 static void text_layers(struct bd_str *out, const struct search *s)
 {
     static const char *const head[] = {"<layer", "weights", "<before",
@@ -427,10 +448,7 @@ static void text_layers(struct bd_str *out, const struct search *s)
         bd_cli_table_put(&t, "%lld", (long long)bd_tensor_count(w));
         bd_cli_table_put(&t, "%s",
                          bd_tensorcfg_text(text, sizeof text, &was->w));
-        bd_cli_table_put(
-            &t, "%s%s",
-            bd_tensorcfg_text(text, sizeof text, &cfg->layer[k].w),
-            cfg->layer[k].w.channel ? " (per channel)" : "");
+        put_after(&t, &was->a, &cfg->layer[k]);
     }
     bd_session_redo(s->s);
     bd_cli_table_out(out, &t);
@@ -520,8 +538,8 @@ static int run(struct cli *c)
 const struct cli_verb bd_verb_search = {
     .name = "search",
     .summary = "Which layer gets how many bits, under a budget.",
-    .example = "bitdial search resnet20.onnx --weights uniform:3 "
-               "--budget avg-bits=3.5 -o bits.json",
+    .example = "bitdial search resnet20.onnx --budget avg-bits=3.5 "
+               "-o bits.json",
     .usage = "search MODEL [--budget KIND=N] [OPTIONS] | search --problem "
              "FILE",
     .options = options,

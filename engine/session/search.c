@@ -16,7 +16,7 @@ const char *const bd_budget_names[] = {"avg-bits",  "size",     "bops",
                                        NULL};
 const char *const bd_search_names[] = {"dp",       "uniform", "greedy",
                                        "lagrange", "channel", "measured",
-                                       NULL};
+                                       "bottleneck", NULL};
 static const char out_of_memory[] = "out of memory for the search";
 
 void bd_search_result_done(struct bd_search_result *r)
@@ -337,7 +337,7 @@ static bd_status below_floor(const struct bd_search_problem *sp, size_t i,
     char shown[128];
     for (size_t k = 0; k < sp->layer[i].n; k++)
         best = fmax(best, picked(sp, i, (int)k)->psnr_db);
-    return bd_fail(err, BD_EINVALID,
+    return bd_fail(err, BD_EUNSUPPORTED,
                    "layer '%s' reaches %.1f dB at most, below %.1f; more "
                    "widths or a lock help",
                    bd_text_show(shown, sizeof shown, sp->layer[i].name, 40),
@@ -379,8 +379,8 @@ static bd_status solve_floor(struct bd_alloc_result *r,
     p.layer = layer;
     p.budget = 0;
     if (st == BD_OK && bd_allocator_find("dp")->solve(r, &p, NULL) != BD_OK)
-        st = bd_fail(err, BD_EINVALID, "tied layers share no choice that "
-                                       "keeps the floor");
+        st = bd_fail(err, BD_EUNSUPPORTED, "tied layers share no choice "
+                                           "that keeps the floor");
     r->loss = 0; /* what was minimised is the cost */
     for (size_t i = 0; i < n && st == BD_OK; i++)
         r->loss += sp->layer[i].option[r->pick[i]].loss;
@@ -401,14 +401,14 @@ static bd_status too_small(const struct bd_search_problem *sp, double least,
                           ? "one choice for all layers needs"
                           : "the smallest possible is";
     if (!isfinite(least))
-        return bd_fail(err, BD_EINVALID,
+        return bd_fail(err, BD_EUNSUPPORTED,
                        "no choice suits all layers that are tied or alike");
     least = (least + sp->offset) / unit;
     if (a->o->budget == BD_BUDGET_AVG_BITS)
-        return bd_fail(err, BD_EINVALID, "%s=%.4g: %s %.4f", name, target, who,
-                       ceil(least * 1e4) / 1e4);
-    return bd_fail(err, BD_EINVALID, "%s=%.10g: %s %.10g", name, target, who,
-                   ceil(least));
+        return bd_fail(err, BD_EUNSUPPORTED, "%s=%.4g: %s %.4f", name, target,
+                       who, ceil(least * 1e4) / 1e4);
+    return bd_fail(err, BD_EUNSUPPORTED, "%s=%.10g: %s %.10g", name, target,
+                   who, ceil(least));
 }
 
 static bd_status pick_uniform(struct bd_alloc_result *r,

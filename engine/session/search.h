@@ -24,7 +24,11 @@ enum bd_budget {
 extern const char *const bd_budget_names[]; /* "avg-bits", ..., NULL-ended */
 enum bd_search_method {
     BD_SEARCH_DP, BD_SEARCH_UNIFORM, BD_SEARCH_GREEDY, BD_SEARCH_LAGRANGE,
-    BD_SEARCH_CHANNEL, BD_SEARCH_MEASURED, BD_SEARCHES
+    BD_SEARCH_CHANNEL, BD_SEARCH_MEASURED,
+    BD_SEARCH_BOTTLENECK, /* bit planes of the layers' inputs, avg-bits of
+                             them; on the caller's thread only: the interface
+                             has bd_session_spend_planes */
+    BD_SEARCHES
 };
 extern const char *const bd_search_names[]; /* "dp", ..., NULL-ended */
 
@@ -131,7 +135,8 @@ bd_status bd_session_trade_measure(struct bd_session *s, int id,
                                    struct bd_err *err);
 
 /* On the caller's thread, also the kinds that measure.  Afterwards
- * bd_session_search_front answers for this request. */
+ * bd_session_search_front answers for this request.  BD_EUNSUPPORTED: nothing
+ * fits the budget; the sentence names the smallest possible. */
 bd_status bd_session_now_search(struct bd_search_result *out,
                                 struct bd_session *s,
                                 const struct bd_search_opts *o,

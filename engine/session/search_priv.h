@@ -5,6 +5,7 @@
  *   search.c          one request answered from candidates: microseconds to
  *                     milliseconds, no images
  *   search_channel.c  widths per channel
+ *   search_planes.c   bit planes of inputs
  *   search_run.c      answers that measure accuracy: max-drop, measured
  *   search_tool.c     the session's side: jobs, the present request
  *   trade.c           whole configurations as points */
@@ -63,8 +64,8 @@ struct bd_search_ask { /* borrowed */
     struct bd_fits *fits;        /* channel only */
     struct bd_bench *bench;      /* kinds that measure */
 };
-/* Methods and budgets that need no images.  BD_EINVALID names the smallest
- * budget possible. */
+/* Methods and budgets that need no images.  BD_EUNSUPPORTED: no choice fits
+ * the budget; the sentence names the smallest possible. */
 bd_status bd_search_solve(struct bd_search_result *out,
                           const struct bd_search_ask *a, struct bd_err *err);
 bd_status bd_search_channel(struct bd_search_result *out,
@@ -75,6 +76,12 @@ bd_status bd_search_channel(struct bd_search_result *out,
 bd_status bd_search_run(struct bd_search_result *out,
                         const struct bd_search_ask *a, struct bd_ctl *ctl,
                         struct bd_err *err);
+/* Average planes of the layers' inputs, spent exactly (planes_spend.c); the
+ * session's configuration is back as it was afterwards. */
+bd_status bd_search_planes(struct bd_search_result *out,
+                           struct bd_session *s,
+                           const struct bd_search_opts *o,
+                           struct bd_ctl *ctl, struct bd_err *err);
 bool bd_search_locked(const struct bd_search_ask *a, size_t layer);
 bool bd_search_measures(const struct bd_search_opts *o);
 

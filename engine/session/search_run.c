@@ -202,7 +202,7 @@ static bd_status max_drop(struct run *r)
     }
     bd_free(cost);
     if (st == BD_OK && !r->best.cfg.n)
-        return bd_fail(r->err, BD_EINVALID,
+        return bd_fail(r->err, BD_EUNSUPPORTED,
                        "max-drop=%.4g: the smallest drop reached is %.2f "
                        "points; wider widths or other methods help",
                        r->a->o->target, (f->top1 - top) * 100);

@@ -417,6 +417,9 @@ bd_status bd_session_search(struct bd_session *s,
     bd_status st = check_methods(o, err);
     if (st != BD_OK)
         return st;
+    if (o->method == BD_SEARCH_BOTTLENECK)
+        return bd_fail(err, BD_EINVALID,
+                       "planes of inputs are spent by :bottleneck rate 4.5");
     if (bd_search_measures(o) && !s->bench)
         return bd_fail(err, BD_EINVALID, "%s", s->why);
     stop_run(s, t);
@@ -563,8 +566,15 @@ bd_status bd_session_now_search(struct bd_search_result *out,
         return st;
     if (!t)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    if (bd_search_measures(o) && !s->bench)
+    if ((bd_search_measures(o) || o->method == BD_SEARCH_BOTTLENECK) &&
+        !s->bench)
         return bd_fail(err, BD_EINVALID, "%s", s->why);
+    if (o->method == BD_SEARCH_BOTTLENECK)
+        return o->budget == BD_BUDGET_AVG_BITS && o->target > 0
+                   ? bd_search_planes(out, s, o, ctl, err)
+                   : bd_fail(err, BD_EINVALID,
+                             "'bottleneck' spends avg-bits=N, planes of the "
+                             "layers' inputs");
     st = remember(t, o, err);
     if (st == BD_OK)
         st = now_cands(s, t, o, ctl, err);

@@ -13,14 +13,27 @@ static struct bd_search_result answer(struct bd_session *s,
     return r;
 }
 
-static void refused(struct bd_session *s, const struct bd_search_opts *o,
-                    const char *says)
+static void refused_as(struct bd_session *s, const struct bd_search_opts *o,
+                       bd_status st, const char *says)
 {
     struct bd_search_result r = {0};
     struct bd_err e = {0};
-    assert_int_equal(bd_session_now_search(&r, s, o, NULL, &e), BD_EINVALID);
+    assert_int_equal(bd_session_now_search(&r, s, o, NULL, &e), st);
     if (!strstr(e.msg, says))
         fail_msg("says: %s\nwanted: %s", e.msg, says);
+}
+
+static void refused(struct bd_session *s, const struct bd_search_opts *o,
+                    const char *says)
+{
+    refused_as(s, o, BD_EINVALID, says);
+}
+
+/* Understood, and not possible. */
+static void unmet(struct bd_session *s, const struct bd_search_opts *o,
+                  const char *says)
+{
+    refused_as(s, o, BD_EUNSUPPORTED, says);
 }
 
 static struct bd_session *three_bits(const struct bed *b, int threads)
@@ -211,12 +224,12 @@ static void other_budgets(void **state)
         assert_true(e.psnr_db < 30); /* no cheaper width would do */
     }
     bd_search_result_done(&r);
-    refused(s, &(struct bd_search_opts){.budget = BD_BUDGET_PSNR_MIN,
+    unmet(s, &(struct bd_search_opts){.budget = BD_BUDGET_PSNR_MIN,
                                         .target = 200}, "at most");
-    refused(s, &(struct bd_search_opts){.target = 1.5}, "smallest possible");
-    refused(s, &(struct bd_search_opts){.budget = BD_BUDGET_SIZE,
+    unmet(s, &(struct bd_search_opts){.target = 1.5}, "smallest possible");
+    unmet(s, &(struct bd_search_opts){.budget = BD_BUDGET_SIZE,
                                         .target = 10}, "smallest possible");
-    refused(s, &(struct bd_search_opts){.target = 1.5,
+    unmet(s, &(struct bd_search_opts){.target = 1.5,
                                         .method = BD_SEARCH_UNIFORM},
             "one choice for all");
     bd_session_close(s);
@@ -229,7 +242,8 @@ static void the_smallest_named_fits(void **state)
     struct bd_search_opts o = {.budget = BD_BUDGET_SIZE, .target = 10};
     struct bd_search_result r;
     struct bd_err e = {0};
-    assert_int_equal(bd_session_now_search(&r, s, &o, NULL, &e), BD_EINVALID);
+    assert_int_equal(bd_session_now_search(&r, s, &o, NULL, &e),
+                     BD_EUNSUPPORTED);
     const char *number = strrchr(e.msg, ' ');
     assert_non_null(number);
     o.target = atof(number);
