@@ -114,7 +114,10 @@ static bd_status named_at(struct bd_named *out, struct bd_session *s,
 bd_status bd_named_find(struct bd_named *out, struct bd_session *s,
                         const char *name, struct bd_err *err)
 {
-    int at = bd_session_kept_find(s, name, err);
+    int at;
+    if (!bd_compare_state(s))
+        return bd_fail(err, BD_ENOMEM, "out of memory");
+    at = bd_session_kept_find(s, name, err);
     return at < 0 ? BD_EINVALID : named_at(out, s, (size_t)at, err);
 }
 

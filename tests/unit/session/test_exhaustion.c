@@ -75,6 +75,36 @@ static void lives_on(struct bd_session *s, const char *path)
     assert_int_equal(bd_session_cfg(s)->layer[0].w.bits, 5);
 }
 
+/* Two configurations at once; what was not compared is empty. */
+static bd_status compare_now(struct bd_session *s, struct bd_err *err)
+{
+    struct bd_bitcfg b = {0};
+    struct bd_compare c = {0};
+    const struct bd_bitcfg *const cfg[2] = {bd_session_cfg(s), &b};
+    bd_status st = bd_session_kept_cfg(&b, s, "uniform 2", err);
+    if (st == BD_OK)
+        st = bd_session_now_compare(&c, s, cfg, NULL, err);
+    assert_true(st == BD_OK || !c.layer);
+    bd_compare_done(&c);
+    bd_bitcfg_done(&b);
+    return st;
+}
+
+/* On lanes: whatever is missing is missing, and said to be. */
+static void compare_soon(struct bd_session *s)
+{
+    struct bd_err e = {0};
+    bd_status st = bd_session_keep(NULL, s, "k", NULL, &e);
+    assert_true(st == BD_OK || (ran_out() && e.msg[0]));
+    assert_true(st != BD_OK || bd_session_kept_find(s, "k", NULL) >= 0);
+    for (int i = 0; i < 2; i++) {
+        const struct bd_compare *c =
+            bd_session_compare(s, "here", "uniform 2", NULL);
+        assert_true(c || ran_out());
+        settle(s);
+    }
+}
+
 /* As the command line does it: everything on this thread. */
 static bd_status at_once(const void *arg, struct bd_err *err)
 {
@@ -92,6 +122,13 @@ static bd_status at_once(const void *arg, struct bd_err *err)
     st = edit_and_undo(s, err);
     if (st == BD_OK && runs)
         st = bd_session_now_eval(&acc, NULL, layers, s, NULL, err);
+    if (st == BD_OK)
+        st = compare_now(s, err);
+    if (st == BD_OK)
+        st = bd_session_plot(s, &(struct bd_plot_ask){
+                                    .what = BD_PICTURE_CHANNELS,
+                                    .path = t->out, .force = true,
+                                    .w = 64, .h = 48}, err);
     if (st == BD_OK)
         st = bd_session_export(s, t->out, true, err);
     check(st, err);
@@ -114,6 +151,7 @@ static bd_status on_lanes(const void *arg, struct bd_err *err)
     st = edit_and_undo(s, err);
     bd_session_channels(s, 0, &(int){0}, &(enum bd_fresh){BD_ABSENT});
     settle(s);
+    compare_soon(s);
     if (st == BD_OK)
         st = bd_session_export_soon(s, t->out, true, err);
     if (st == BD_OK)
