@@ -73,6 +73,92 @@ static void levels(void **state)
     shot_close(&s);
 }
 
+/* Methods that learn show what they learn from normal weights: two bits give
+ * Max's quantizer, whose inner level is 0.4528 / 1.510 of the outer. */
+static void levels_learned(void **state)
+{
+    struct shot s;
+    cJSON *j, *l;
+
+    (void)state;
+    shot_open(&s);
+    run_ok(&s, "levels kmeans:2 --json");
+    assert_non_null(strstr(s.err, "normally distributed"));
+    j = document(&s, "bitdial.levels/1");
+    l = cJSON_GetObjectItem(j, "levels");
+    assert_int_equal(cJSON_GetArraySize(l), 4);
+    assert_true(cJSON_GetArrayItem(l, 3)->valuedouble == 1);
+    assert_true(fabs(cJSON_GetArrayItem(l, 2)->valuedouble - 0.2998) < 1e-3);
+    cJSON_Delete(j);
+    run_ok(&s, "levels fp4 --unsigned"); /* a short name, its only width */
+    assert_string_equal(s.out, "0\n0.08333333333\n0.1666666667\n0.25\n"
+                               "0.3333333333\n0.5\n0.6666666667\n1\n");
+    shot_close(&s);
+}
+
+/* Without a grain each method has its own; blocks keep theirs in any case. */
+static void analyze_grains(void **state)
+{
+    const char *want[] = {"tensor", "group64", "group32", "channel", "channel",
+                          "group32"};
+    struct shot s;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    for (int k = 0; k < 2; k++) {
+        cJSON *j, *r;
+        int i = 3 * k;
+
+        run_ok(&s, k ? "analyze m.onnx --methods uniform,nf4,mxfp4 --bits 4 "
+                       "--grain channel --json"
+                     : "analyze m.onnx --methods uniform,nf4,mxfp4 --bits 4 "
+                       "--json");
+        j = document(&s, "bitdial.analyze/1");
+        cJSON_ArrayForEach(r, cJSON_GetObjectItem(
+                                  cJSON_GetObjectItem(j, "layers")->child,
+                                  "results"))
+            assert_string_equal(
+                cJSON_GetObjectItem(r, "grain")->valuestring, want[i++]);
+        assert_int_equal(i, 3 * k + 3);
+        cJSON_Delete(j);
+    }
+    shot_close(&s);
+}
+
+/* Learned levels, floats and blocks in a document, read back and written
+ * again: the same bytes. */
+static void documents_of_formats(void **state)
+{
+    const char *const choice[] = {
+        "weights kmeans:3:channel", "weights nf4", "weights fp8-e5m2",
+        "weights mxfp6-e3m2", "weights mxint8", "activations fp8-e4m3",
+        "activations fp4-e2m1:4:tensor:mse"};
+    char line[256];
+    struct shot s;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    for (size_t i = 0; i < sizeof choice / sizeof *choice; i++) {
+        char *a = NULL, *b = NULL;
+        size_t na, nb;
+
+        snprintf(line, sizeof line, "export m.onnx --force -o a.json --%s",
+                 choice[i]);
+        run_ok(&s, line);
+        run_ok(&s, "export m.onnx --config a.json --force -o b.json");
+        assert_int_equal(bd_file_read(&a, &na, "a.json", 1 << 20, NULL),
+                         BD_OK);
+        assert_int_equal(bd_file_read(&b, &nb, "b.json", 1 << 20, NULL),
+                         BD_OK);
+        assert_true(na == nb && memcmp(a, b, na) == 0);
+        bd_free(a);
+        bd_free(b);
+    }
+    shot_close(&s);
+}
+
 static void analyze(void **state)
 {
     struct shot s;
@@ -327,6 +413,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(info),
         cmocka_unit_test(info_counts_nan),
         cmocka_unit_test(levels),
+        cmocka_unit_test(levels_learned),
+        cmocka_unit_test(analyze_grains),
+        cmocka_unit_test(documents_of_formats),
         cmocka_unit_test(analyze),
         cmocka_unit_test(open_without_terminal),
         cmocka_unit_test(eval),
