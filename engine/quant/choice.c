@@ -144,9 +144,8 @@ bd_status bd_tensorcfg_check_grain(const struct bd_tensorcfg *cfg,
         (in_groups_of(cfg, q->group) && !cfg->channel))
         return BD_OK;
     return bd_fail(err, BD_EINVALID,
-                   "'%s' shares one scale among %d weights: grain 'group%d' "
-                   "works; '%s' takes the others",
-                   q->name, q->group, q->group, without_blocks(q));
+                   "'%s' takes only grain 'group%d'; '%s' takes any",
+                   q->name, q->group, without_blocks(q));
 }
 
 /* --------------------------------------------------------------- parsing */

@@ -142,8 +142,8 @@ static void test_refusals(void **state)
     refused("nf4:5", "5 bits: 'nf4' takes only 4; 'uniform' takes 5");
     refused("fp8-e5m2:4", "takes only 8");
     refused("kmeans:9", "takes at most 8");
-    refused("mxfp4:4:tensor", "'group32' works; 'fp4-e2m1' takes the others");
-    refused("mxint8:8:group64", "'group32' works; 'uniform' takes");
+    refused("mxfp4:4:tensor", "only grain 'group32'; 'fp4-e2m1' takes any");
+    refused("mxint8:8:group64", "only grain 'group32'; 'uniform' takes any");
     refused("mxfp8:8:channel", "'fp8-e4m3' takes");
     refused("uniform:4:chanel", "neither");
     refused("uniform:4:group0", "neither");

@@ -256,7 +256,7 @@ static void fixed_formats_refuse(void **state)
     assert_int_equal(
         bd_session_set_grain(s, one(every), BD_PART_W, tensor, &e),
         BD_EINVALID);
-    assert_non_null(strstr(e.msg, "'group32' works; 'fp4-e2m1' takes"));
+    assert_non_null(strstr(e.msg, "'group32'; 'fp4-e2m1' takes any"));
     e = (struct bd_err){0};
     assert_int_equal(bd_session_set_channel(s, 0, 0, 4, &e), BD_EINVALID);
     e = (struct bd_err){0};
