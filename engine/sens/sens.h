@@ -81,9 +81,12 @@ const struct bd_sens_point *bd_sens_find(const struct bd_sens_table *t,
  * bytes for any number of threads, and for any interruption.
  *
  * Early stop: after 64, 128, 256, ... images a point is settled, and takes no
- * further ones, when for the leading metric its interval is apart from
- * those of all other layers in its column, and its half width is at most a
- * quarter of its value: which layer hurts more is then as clear as how much.
+ * further ones, when by the leading metric (intervals of 95 %)
+ *   - it is apart from all other layers in its column, and known to a quarter:
+ *     which layer hurts more is then as clear as how much; or
+ *   - it is known to a tenth; or
+ *   - even its upper end is below a thousandth of the largest loss of the
+ *     table: nobody's choice turns on it.
  */
 struct bd_sens_ask {
     const struct bd_model *m;

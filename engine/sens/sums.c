@@ -155,11 +155,25 @@ static bool apart(const struct bd_sens_point *a, const struct bd_sens_point *b,
     return fabs(a->value[k] - b->value[k]) > a->half[k] + b->half[k];
 }
 
+/* The largest loss that is certain. */
+static double largest(const struct bd_sens_table *t, int k)
+{
+    double most = 0;
+
+    for (size_t i = 0; i < t->n; i++)
+        most = fmax(most, t->point[i].value[k] - t->point[i].half[k]);
+    return most;
+}
+
 /* Not a number is never apart from anything. */
-static bool is_settled(const struct bd_sens_table *t, size_t at, int k)
+static bool is_settled(const struct bd_sens_table *t, size_t at, int k,
+                       double most)
 {
     const struct bd_sens_point *p = &t->point[at];
 
+    if (p->half[k] <= fabs(p->value[k]) / 10 ||
+        fabs(p->value[k]) + p->half[k] < most / 1000)
+        return true;
     if (!(p->half[k] <= fabs(p->value[k]) / 4))
         return false;
     for (size_t i = 0; i < t->n; i++) {
@@ -176,6 +190,8 @@ void bd_sens_settle(struct bd_sens_table *t)
     int k = t->lead;
 
     bd_sens_refresh(t);
+    double most = largest(t, k);
     for (size_t i = 0; i < t->n; i++)
-        t->point[i].settled = t->point[i].settled || is_settled(t, i, k);
+        t->point[i].settled =
+            t->point[i].settled || is_settled(t, i, k, most);
 }

@@ -77,7 +77,8 @@ static void drops(void **state)
 
 static void settling(void **state)
 {
-    static const double low[4] = {1, 1.01, 0.99, 1}, high[4] = {3, 3.1, 2.9, 3};
+    static const double low[4] = {1, 1.2, 0.8, 1}, high[4] = {3, 3.5, 2.5, 3};
+    static const double tiny[4] = {0, 3e-4, 0, 3e-4}, sure[4] = {1, 1, 1, 1.01};
     static const double wide[4] = {0, 20, 0, 20};
     struct small m;
 
@@ -101,6 +102,13 @@ static void settling(void **state)
         m.s[k] = sums_of(low, 4);
     bd_sens_settle(&m.t);
     assert_false(m.p[0].settled || m.p[1].settled || m.p[2].settled);
+    open_small(&m);
+    m.s[0] = sums_of(sure, 4); /* known well enough, whoever stands near */
+    m.s[1] = sums_of(low, 4);
+    m.s[2] = sums_of(tiny, 4); /* nobody's choice turns on it */
+    bd_sens_settle(&m.t);
+    assert_true(m.p[0].settled && m.p[2].settled);
+    assert_false(m.p[1].settled);
 }
 
 static void copies(void **state)
