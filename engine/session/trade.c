@@ -430,7 +430,8 @@ size_t bd_session_trade(struct bd_session *s, struct bd_trade_point *out,
                            : (double)NAN;
     mark_dominated(all, n);
     qsort(all, n, sizeof *all, by_bits);
-    memcpy(out, all, (n < cap ? n : cap) * sizeof *all);
+    if (cap > 0) /* else out may be NULL: only the count is wanted */
+        memcpy(out, all, (n < cap ? n : cap) * sizeof *all);
     bd_free(all);
     return n;
 }
