@@ -17,7 +17,7 @@ static const struct cli_option own[] = {
      AT(methods), 0, 0},
     {CLI_TEXT, "--bits", 'b', "2-8", "widths (default 2-8)", AT(bits), 0, 0},
     {CLI_TEXT, "--grain", 'g', "GRAIN", "tensor, channel, group128 (default: "
-     "tensor, or the method's own groups)", AT(grain), 0, 0},
+     "the method's)", AT(grain), 0, 0},
     {CLI_TEXT, "--clip", 0, "RULE", "max, mse (default), percentile99.9, "
      "learned, ...", AT(clip), 0, 0},
     {.type = CLI_END},
