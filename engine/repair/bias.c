@@ -181,7 +181,8 @@ static bd_status pass(struct correcting *k, struct bd_probe *p, int only,
                       struct bd_ctl *ctl, struct bd_err *err)
 {
     struct bd_probe_pass pass = {
-        .q = only >= 0 ? k->w.in->q : NULL, .override = k->override,
+        .q = only >= 0 ? k->w.in->q : NULL,
+        .override = only >= 0 ? k->override : NULL,
         .only = only, .see = see, .arg = k,
         .done = k->pass * k->images, .total = k->passes * k->images};
     k->pass++;
@@ -207,15 +208,28 @@ static void correct(struct correcting *k, int layer)
     }
 }
 
-static bd_status correct_all(struct correcting *k, struct bd_ctl *ctl,
-                             struct bd_err *err)
+/* What the float network gives, whose constants nobody overrides. */
+static bd_status wanted(struct correcting *k, struct bd_ctl *ctl,
+                        struct bd_err *err)
 {
+    const struct bd_repair_in *in = k->w.in;
     struct bd_probe *p = NULL;
-    bd_status st = bd_probe_new(&p, k->m, k->w.in, err);
+    bd_status st = bd_probe_new(&p, in->ref ? in->ref : in->m, in, err);
     if (st == BD_OK)
         st = pass(k, p, -1, ctl, err);
     for (size_t c = 0; st == BD_OK && c < k->channels; c++)
         k->want[c] = mean_of(k, c);
+    bd_probe_free(p);
+    return st;
+}
+
+static bd_status correct_all(struct correcting *k, struct bd_ctl *ctl,
+                             struct bd_err *err)
+{
+    struct bd_probe *p = NULL;
+    bd_status st = wanted(k, ctl, err);
+    if (st == BD_OK)
+        st = bd_probe_new(&p, k->m, k->w.in, err);
     for (size_t i = 0; st == BD_OK && i < k->m->nlayers; i++) {
         if (k->to[i].kind == NOWHERE)
             continue;

@@ -25,6 +25,8 @@ struct bd_repair_in { /* all borrowed */
     /* With BD_REPAIR_DATA: the network as quantized at present (as the
      * executor takes it), the images, and who computes. */
     const struct bd_qlayer *q; /* [nlayers] */
+    const struct bd_model *ref; /* the float network to come close to, when m
+                                   is rounded already; NULL = m */
     struct bd_source images;
     struct bd_pool *pool;
     int64_t iterations; /* adaround: 0 = 1000 */

@@ -217,15 +217,19 @@ static void see_outputs(void *arg, int64_t image, int layer,
 static bd_status gather(struct gather *g, int layer, struct bd_ctl *ctl,
                         struct bd_err *err)
 {
-    struct bd_probe *p = NULL;
-    bd_status st = bd_probe_new(&p, g->in->m, g->in, err);
+    const struct bd_model *ref = g->in->ref ? g->in->ref : g->in->m;
+    struct bd_probe *f = NULL, *p = NULL;
     struct bd_probe_pass pass = {.only = layer, .see = see_outputs, .arg = g};
+    bd_status st = bd_probe_new(&f, ref, g->in, err);
     if (st == BD_OK)
-        st = bd_probe_run(p, &pass, ctl, err);
+        st = bd_probe_new(&p, g->in->m, g->in, err);
+    if (st == BD_OK)
+        st = bd_probe_run(f, &pass, ctl, err);
     pass.q = g->in->q;
     pass.see = see_inputs;
     if (st == BD_OK)
         st = bd_probe_run(p, &pass, ctl, err);
+    bd_probe_free(f);
     if (st == BD_OK && atomic_load(&g->failed))
         st = bd_fail(err, BD_ENOMEM, "out of memory");
     bd_probe_free(p);

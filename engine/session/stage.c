@@ -79,6 +79,7 @@ static bd_status look_at_images(struct making *k, struct bd_ctl *ctl,
     struct bd_pixels *px = b->calib == b->runner ? b->pixels
                                                  : b->calib_pixels;
     k->in.q = k->run.q;
+    k->in.ref = k->ask->from->ref;
     k->in.images = (struct bd_source){
         bd_pixels_fetch, px, want > 0 ? want : b->o.calib_images};
     return st;
