@@ -472,6 +472,7 @@ static bool stop(struct ui *ui)
 {
     if (!bd_session_search_stop(ui->s))
         return false;
+    back_to_target(ui);
     ui_say(ui, "stopped; the best so far stays, Enter takes it");
     return true;
 }
