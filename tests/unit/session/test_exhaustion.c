@@ -155,9 +155,9 @@ static bd_status on_lanes(const void *arg, struct bd_err *err)
     if (st == BD_OK)
         st = bd_session_export_soon(s, t->out, true, err);
     if (st == BD_OK)
-        st = bd_session_plot_soon(s, &(struct bd_plot_ask){.path = t->out,
-                                                          .force = true},
-                                  err);
+        st = bd_session_plot_soon(s, &(struct bd_plot_ask){
+                                         .path = t->out, .force = true,
+                                         .w = 64, .h = 48}, err);
     /* Nothing to draw: the layer's job had no memory. */
     if (st != BD_OK && err->code != BD_ENOMEM)
         assert_true(err->msg[0] && ran_out());
