@@ -189,19 +189,32 @@ static bd_status pass(struct correcting *k, struct bd_probe *p, int only,
     return bd_probe_run(p, &pass, ctl, err);
 }
 
-/* Through a normalisation the shift acts with its scale. */
+/* What the normalisation makes of x in channel c. */
+static double normalised(const struct bd_model *m, int node, int64_t c,
+                         double x)
+{
+    const struct bd_node *bn = &m->node[node];
+    double eps = (double)bd_node_float(bn, "epsilon", 1e-5f);
+    double v[5];
+    for (int i = 1; i < 5; i++)
+        v[i] = (double)m->value[bn->in[i]].t.f[c];
+    return (x - v[3]) * v[1] / sqrt(v[4] + eps) + v[2];
+}
+
+/* Through a normalisation the means behind it count: the float network's has
+ * other statistics when bn-tune has been here. */
 static void correct(struct correcting *k, int layer)
 {
     const struct target *t = &k->to[layer];
-    const struct bd_node *bn = t->norm >= 0 ? &k->m->node[t->norm] : NULL;
+    const struct bd_repair_in *in = k->w.in;
     for (int64_t c = 0; c < t->n; c++) {
         size_t at = t->at + (size_t)c;
-        double d = (k->want[at] - mean_of(k, at)) / t->factor;
-        if (bn) {
-            double var = (double)k->m->value[bn->in[4]].t.f[c];
-            double eps = (double)bd_node_float(bn, "epsilon", 1e-5f);
-            d *= (double)k->m->value[bn->in[1]].t.f[c] / sqrt(var + eps);
+        double want = k->want[at], is = mean_of(k, at);
+        if (t->norm >= 0) {
+            want = normalised(in->ref ? in->ref : in->m, t->norm, c, want);
+            is = normalised(k->m, t->norm, c, is);
         }
+        double d = (want - is) / t->factor;
         if (isfinite(d))
             k->shift[t->value][c] =
                 (float)((double)k->shift[t->value][c] + d);

@@ -8,6 +8,7 @@
 
 struct bd_probe {
     const struct bd_repair_in *in;
+    const struct bd_model *m;
     struct bd_plan *plan;
     struct bd_exec **exec; /* [threads], made when first needed */
     int threads;
@@ -34,6 +35,7 @@ bd_status bd_probe_new(struct bd_probe **out, const struct bd_model *m,
         return bd_fail(err, BD_ENOMEM, "out of memory");
     pthread_mutex_init(&p->lock, NULL);
     p->in = in;
+    p->m = m;
     p->threads = in->pool ? bd_pool_threads(in->pool) : 1;
     p->exec = bd_calloc((size_t)p->threads, sizeof *p->exec);
     bd_status st = p->exec ? bd_plan_new(&p->plan, m, &o, err)
@@ -70,19 +72,35 @@ static void observe(void *arg, int layer, const struct bd_tensor *in,
         s->pass->see(s->pass->arg, s->image, layer, in, out);
 }
 
+/* The first input of the node the pass ends before. */
+static bd_status run_before(struct bd_probe *p, struct bd_exec *x,
+                            const struct seen *s,
+                            const struct bd_exec_run *run, struct bd_err *err)
+{
+    const struct bd_node *n = s->pass->before;
+    bd_status st = bd_exec_run_part(x, run, 0, (size_t)(n - p->m->node), err);
+    if (st == BD_OK)
+        s->pass->see(s->pass->arg, s->image, -1, bd_exec_value(x, n->in[0]),
+                     NULL);
+    return st;
+}
+
 static bd_status one_image(struct bd_probe *p, int64_t image, int worker,
                            struct bd_err *err)
 {
     struct seen seen = {p->pass, image};
     struct bd_exec_run run = {.q = p->pass->q,
                               .override = p->pass->override,
-                              .observe = observe, .arg = &seen};
+                              .observe = p->pass->before ? NULL : observe,
+                              .arg = &seen};
     bd_status st = BD_OK;
     if (!p->exec[worker])
         st = bd_exec_new(&p->exec[worker], p->plan, err);
     if (st == BD_OK)
         st = p->in->images.fetch(p->in->images.arg, image, 1,
                                  bd_exec_input(p->exec[worker], 0), err);
+    if (st == BD_OK && p->pass->before)
+        return run_before(p, p->exec[worker], &seen, &run, err);
     return st == BD_OK ? bd_exec_run(p->exec[worker], &run, err) : st;
 }
 

@@ -6,6 +6,7 @@
  *   choices.c  the repairs that only turn choices
  *   probe.c    float and quantized network side by side, image by image
  *   bias.c     bias-correction
+ *   tune.c     bn-tune
  *   rows.c     a layer's inputs and float outputs as matrices
  *   adaround.c adaround */
 #ifndef BD_REPAIR_PRIV_H
@@ -14,8 +15,8 @@
 #include "repair/repair.h"
 
 extern const struct bd_repair bd_repair_fold, bd_repair_equalize,
-    bd_repair_bias, bd_repair_adaround, bd_repair_mse, bd_repair_last,
-    bd_repair_channels;
+    bd_repair_bias, bd_repair_tune, bd_repair_adaround, bd_repair_mse,
+    bd_repair_last, bd_repair_channels;
 
 /* ----------------------------------------------------------------- work.c
  * Readers of every value as one list of nodes, so that questions about the
@@ -73,6 +74,9 @@ struct bd_probe_pass {
     const struct bd_qlayer *q;    /* NULL = float */
     const float *const *override; /* [nvalues], or NULL */
     int only;                     /* a layer, -1 = all */
+    const struct bd_node *before; /* not NULL: only the nodes before this one
+                                     run, and its first input is seen, as
+                                     `in` of layer -1 */
     bd_probe_fn *see;
     void *arg;
     int64_t done, total; /* progress: images before this pass, of all */

@@ -6,8 +6,8 @@
 
 static const struct bd_repair *const rows[] = {
     &bd_repair_fold,   &bd_repair_equalize, &bd_repair_bias,
-    &bd_repair_adaround, &bd_repair_mse,    &bd_repair_last,
-    &bd_repair_channels, NULL,
+    &bd_repair_tune,   &bd_repair_adaround, &bd_repair_mse,
+    &bd_repair_last,   &bd_repair_channels, NULL,
 };
 
 const struct bd_repair *const *bd_repairs(void)

@@ -65,7 +65,7 @@ static void close_job(struct job *j)
 static void any_moment(void **state)
 {
     static const char *const all[] = {"bn-fold", "equalize",
-                                      "bias-correction", NULL};
+                                      "bias-correction", "bn-tune", NULL};
     struct job j;
     (void)state;
     open_job(&j);

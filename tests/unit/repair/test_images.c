@@ -149,6 +149,155 @@ static void bias_correction_moves_means_back(void **state)
     close_world(&d);
 }
 
+/* Mean and variance of channel c of a value, as the quantized network with
+ * its new statistics produces it: straight from the definition. */
+static void moments(double *mean, double *var, const struct world *d,
+                    const struct bd_model *m, int value, int64_t c)
+{
+    struct bd_plan_opts o = {.batch = 1, .keep = true};
+    struct bd_plan *p = NULL;
+    struct bd_exec *x = NULL;
+    struct bd_exec_run run = {.q = d->q};
+    double sum = 0, sum2 = 0, n = 0;
+    assert_int_equal(bd_plan_new(&p, m, &o, NULL), BD_OK);
+    assert_int_equal(bd_exec_new(&x, p, NULL), BD_OK);
+    for (int64_t i = 0; i < IMAGES; i++) {
+        picture(bd_exec_input(x, 0), PIXELS, i);
+        assert_int_equal(bd_exec_run(x, &run, NULL), BD_OK);
+        const struct bd_tensor *t = bd_exec_value(x, value);
+        struct bd_slices s = bd_slices_of(t, 1);
+        for (int64_t k = 0; k < s.inner; k++, n++) {
+            double v = (double)t->f[c * s.inner + k];
+            sum += v;
+            sum2 += v * v;
+        }
+    }
+    *mean = sum / n;
+    *var = sum2 / n - *mean * *mean;
+    bd_exec_free(x);
+    bd_plan_free(p);
+}
+
+static void has_statistics_of_its_input(const struct world *d,
+                                        const struct bd_model *m,
+                                        const struct bd_node *bn)
+{
+    int64_t n = bd_tensor_count(&m->value[bn->in[3]].t);
+    for (int64_t c = 0; c < n; c += n - 1) {
+        double mean, var, is = (double)m->value[bn->in[3]].t.f[c];
+        double spread = (double)m->value[bn->in[4]].t.f[c];
+        moments(&mean, &var, d, m, bn->in[0], c);
+        if (fabs(is - mean) > 1e-5 * sqrt(var) + 1e-6 * fabs(mean) ||
+            fabs(spread - var) > 1e-4 * var)
+            fail_msg("%s channel %d: %g and %g, its input has %g and %g",
+                     bn->name ? bn->name : "", (int)c, is, spread, mean, var);
+    }
+}
+
+static struct bd_model *run_images(const struct world *d, const char *what)
+{
+    struct bd_repair_out o = {0};
+    struct bd_model *m = NULL;
+    struct bd_err e = {0};
+    if (bd_repair_run(&o, bd_repair_find(what, NULL), &d->in, NULL, &e) !=
+            BD_OK ||
+        bd_repair_model(&m, d->in.m, &o, &e) != BD_OK)
+        fail_msg("%s: %s", what, e.msg);
+    bd_repair_out_done(&o);
+    return m;
+}
+
+static bool is_norm(const struct bd_node *n)
+{
+    return strcmp(n->op, "BatchNormalization") == 0;
+}
+
+static void tuning_gives_the_inputs_statistics(void **state)
+{
+    struct world d;
+    int norms = 0;
+    (void)state;
+    open_world(&d, "uniform:3:tensor:max", 2);
+    struct bd_model *m = run_images(&d, "bn-tune");
+    for (size_t i = 0; i < m->nnodes; i++)
+        if (is_norm(&m->node[i])) {
+            has_statistics_of_its_input(&d, m, &m->node[i]);
+            norms++;
+        }
+    assert_int_equal(norms, 13);
+    bd_model_free(m);
+    close_world(&d);
+}
+
+/* With a chosen layer, only the normalisation right behind it. */
+static void tuning_keeps_to_chosen_layers(void **state)
+{
+    struct world d;
+    bool chosen[64] = {[4] = true};
+    (void)state;
+    open_world(&d, "uniform:3:tensor:max", 1);
+    d.in.layer = chosen;
+    struct bd_model *m = run_images(&d, "bn-tune");
+    int out = m->node[m->layer[4].node].out[0], norms = 0;
+    for (size_t i = 0; i < m->nnodes; i++) {
+        const struct bd_node *bn = &m->node[i];
+        if (!is_norm(bn))
+            continue;
+        bool same = m->value[bn->in[3]].t.f == d.m->value[bn->in[3]].t.f &&
+                    m->value[bn->in[4]].t.f == d.m->value[bn->in[4]].t.f;
+        assert_int_equal(!same, bn->in[0] == out);
+        norms += !same;
+    }
+    assert_int_equal(norms, 1);
+    bd_model_free(m);
+    close_world(&d);
+}
+
+/* Folded statistics mean nothing any more, and are left alone. */
+static void tuning_refuses_what_is_folded(void **state)
+{
+    struct world d;
+    struct bd_repair_out o = {0};
+    struct bd_err e = {0};
+    (void)state;
+    open_world(&d, "uniform:4:tensor:max", 1);
+    struct bd_model *f = repaired(d.m, "bn-fold");
+    d.in.m = f;
+    assert_int_equal(bd_repair_run(&o, bd_repair_find("bn-tune", NULL), &d.in,
+                                   NULL, &e), BD_EINVALID);
+    if (!strstr(e.msg, "is folded") || !strstr(e.msg, "bias-correction"))
+        fail_msg("%s", e.msg);
+    bd_model_free(f);
+    close_world(&d);
+}
+
+/* Means that tuning has put right are not moved a second time: behind every
+ * normalisation they become the float network's. */
+static void correction_after_tuning(void **state)
+{
+    static struct means f, t, c;
+    struct world d;
+    double before = 0, after = 0;
+    (void)state;
+    open_world(&d, "uniform:4:channel:max", 2);
+    struct bd_model *tuned = run_images(&d, "bn-tune");
+    d.in.m = tuned;
+    d.in.ref = d.m;
+    struct bd_model *fixed = run_images(&d, "bias-correction");
+    means_of(&f, d.m, NULL);
+    means_of(&t, tuned, d.q);
+    means_of(&c, fixed, d.q);
+    for (size_t i = 1; i < d.m->nlayers; i++) {
+        before += mean_error(&f, &t, i);
+        after += mean_error(&f, &c, i);
+    }
+    if (!(after < 0.45 * before))
+        fail_msg("mean errors %g, before %g", after, before);
+    bd_model_free(fixed);
+    bd_model_free(tuned);
+    close_world(&d);
+}
+
 /* Squared error of one layer's output over the images, the float network's
  * as reference; the layer's input is quantized by all before it. */
 struct out_error {
@@ -260,7 +409,8 @@ static uint64_t digest_of(const char *what, int threads, uint64_t seed)
 
 static void threads_change_nothing(void **state)
 {
-    static const char *const all[] = {"adaround", "bias-correction", NULL};
+    static const char *const all[] = {"adaround", "bias-correction",
+                                      "bn-tune", NULL};
     (void)state;
     for (const char *const *w = all; *w; w++) {
         uint64_t one = digest_of(*w, 1, 4);
@@ -345,6 +495,10 @@ int main(void)
 {
     const struct CMUnitTest t[] = {
         cmocka_unit_test(bias_correction_moves_means_back),
+        cmocka_unit_test(tuning_gives_the_inputs_statistics),
+        cmocka_unit_test(tuning_keeps_to_chosen_layers),
+        cmocka_unit_test(tuning_refuses_what_is_folded),
+        cmocka_unit_test(correction_after_tuning),
         cmocka_unit_test(adaround_beats_nearest_rounding),
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(a_stale_control_stops_it),
