@@ -11,7 +11,7 @@
 
 enum { SCREEN = 23, LINE = 79 };
 
-static void help_option(const struct cli_option *o)
+static void help_option(struct bd_str *s, const struct cli_option *o)
 {
     char left[64], brief[8] = "";
 
@@ -19,65 +19,87 @@ static void help_option(const struct cli_option *o)
         snprintf(brief, sizeof brief, "-%c, ", o->brief);
     snprintf(left, sizeof left, "%s%s%s%s", brief, o->name, o->arg ? " " : "",
              o->arg ? o->arg : "");
-    printf("  %-25s %s\n", left, o->help);
+    bd_str_printf(s, "  %-25s %s\n", left, o->help);
 }
 
-static int count_options(const struct cli_verb *v)
-{
-    int n = 0;
+/* Where all lines would not fit a screen some options are only named: first
+ * plain switches and the options of every verb, then those that `eval`, whose
+ * help always has room, explains as well.  A verb's own stay to the end. */
+enum fold { FOLD_NONE, FOLD_COMMON, FOLD_CONFIG, FOLD_DATA };
 
-    for (int g = 0; v->options[g]; g++) {
-        for (const struct cli_option *o = v->options[g]; o->type; o++)
-            n++;
-    }
-    return n;
+static bool is_folded(const struct cli_option *o,
+                      const struct cli_option *group, enum fold fold)
+{
+    if (group == bd_cli_config && fold >= FOLD_CONFIG)
+        return true;
+    if (group == bd_cli_data && fold >= FOLD_DATA)
+        return true;
+    return fold >= FOLD_COMMON &&
+           (o->type == CLI_FLAG || group == bd_cli_common);
 }
 
-/* Where all lines would not fit a screen, plain switches and the options of
- * every verb are only named. */
-static bool is_minor(const struct cli_option *o, const struct cli_option *group)
+static void help_folded(struct bd_str *s, const struct cli_verb *v,
+                        enum fold fold)
 {
-    return o->type == CLI_FLAG || group == bd_cli_common;
-}
-
-static void help_minor(const struct cli_verb *v)
-{
-    int used = printf("  also");
     const char *comma = " ";
+    int used = 6;
 
+    bd_str_puts(s, "  also");
     for (int g = 0; v->options[g]; g++) {
         for (const struct cli_option *o = v->options[g]; o->type; o++) {
             char text[64];
             int n = snprintf(text, sizeof text, "%s%s%s", o->name,
                              o->arg ? " " : "", o->arg ? o->arg : "");
 
-            if (!is_minor(o, v->options[g]))
+            if (!is_folded(o, v->options[g], fold))
                 continue;
             if (used + n + 2 > LINE) {
                 comma = ",\n       ";
                 used = 5;
             }
             used += n + 2;
-            printf("%s%s", comma, text);
+            bd_str_printf(s, "%s%s", comma, text);
             comma = ", ";
         }
     }
-    printf("\n");
+    bd_str_puts(s, "\n");
+    if (fold >= FOLD_CONFIG)
+        bd_str_puts(s, "  (what these mean: bitdial eval --help)\n");
+}
+
+static int help_text(struct bd_str *s, const struct cli_verb *v,
+                     enum fold fold)
+{
+    int lines = 0;
+
+    bd_str_printf(s, "%s\n\n%s\nusage: bitdial %s\n", v->example, v->summary,
+                  v->usage);
+    for (int g = 0; v->options[g]; g++) {
+        for (const struct cli_option *o = v->options[g]; o->type; o++) {
+            if (!is_folded(o, v->options[g], fold))
+                help_option(s, o);
+        }
+    }
+    if (fold != FOLD_NONE)
+        help_folded(s, v, fold);
+    for (size_t i = 0; i < s->n; i++)
+        lines += s->s[i] == '\n';
+    return lines;
 }
 
 void bd_cli_help(const struct cli_verb *v)
 {
-    bool full = 4 + count_options(v) <= SCREEN;
+    struct bd_str s = {0};
 
-    printf("%s\n\n%s\nusage: bitdial %s\n", v->example, v->summary, v->usage);
-    for (int g = 0; v->options[g]; g++) {
-        for (const struct cli_option *o = v->options[g]; o->type; o++) {
-            if (full || !is_minor(o, v->options[g]))
-                help_option(o);
-        }
+    for (int fold = FOLD_NONE; fold <= FOLD_DATA; fold++) {
+        bd_str_done(&s);
+        s = (struct bd_str){0};
+        if (help_text(&s, v, (enum fold)fold) <= SCREEN)
+            break;
     }
-    if (!full)
-        help_minor(v);
+    if (s.s && !s.failed)
+        fputs(s.s, stdout);
+    bd_str_done(&s);
 }
 
 void bd_cli_usage(bool to_stderr)

@@ -13,8 +13,8 @@
 static const struct cli_option own[] = {
     {CLI_REAL, "--psnr-min", 0, "DB", "PSNR every layer must reach",
      AT(psnr_min), 0, 0},
-    {CLI_REAL, "--psnr-loss", 0, "DB", "or: dB it may lose against the plain "
-     "code (default 16)", AT(psnr_loss), 0, 0},
+    {CLI_REAL, "--psnr-loss", 0, "DB", "or: dB it may lose to the plain code "
+     "(16)", AT(psnr_loss), 0, 0},
     {CLI_FLAG, "--nominal", 0, NULL, "the loss counts from 55 dB, as published",
      AT(nominal), 0, 0},
     {CLI_REAL, "--avg-rate", 0, "R", "or: planes per value on average, spent "
@@ -447,8 +447,7 @@ const struct cli_verb bd_verb_bottleneck = {
     .summary = "Bit planes to keep per layer for a PSNR or an average rate.",
     .example = "bitdial bottleneck resnet20.onnx --data test.bin "
                "--psnr-loss 16 -o planes.json",
-    .usage = "bottleneck MODEL [--data SPEC] [--psnr-min DB | --psnr-loss DB "
-             "| --avg-rate R]",
+    .usage = "bottleneck MODEL [--psnr-min DB|--psnr-loss DB|--avg-rate R]",
     .options = options,
     .min_files = 1,
     .max_files = 1,

@@ -17,8 +17,8 @@ static const struct cli_option own[] = {
      "LAYER.out, or a value", AT(split), 0, 0},
     {CLI_TEXT, "--quantizer", 'q', "NAME", "uniform (default), dorefa, log",
      AT(quantizer), 0, 0},
-    {CLI_TEXT, "--avg-bits", 'b', "B", "bits per value on average (default 4); "
-     "2-7 prints a table", AT(avg_bits), 0, 0},
+    {CLI_TEXT, "--avg-bits", 'b', "B", "bits per value (default 4); 2-7: a "
+     "table", AT(avg_bits), 0, 0},
     {CLI_REAL, "--alpha", 0, "A", "weight of the mean in the priority (0.9)",
      AT(alpha), 0, 0},
     {CLI_REAL, "--beta", 0, "B", "weight of the deviation (0.1)",
@@ -29,8 +29,8 @@ static const struct cli_option own[] = {
      "lagrange dp", AT(method), 0, 0},
     {CLI_TEXT, "--on", 0, "WHAT", "losses those spend by: feature (default), "
      "output", AT(on), 0, 0},
-    {CLI_TEXT, "--table", 't', "CSV", "intervals: read if it exists, else "
-     "written; or a folder", AT(intervals), 0, 0},
+    {CLI_TEXT, "--table", 't', "CSV", "intervals, read or written; or a "
+     "folder", AT(intervals), 0, 0},
     {.type = CLI_END},
 };
 /* clang-format on */
@@ -512,7 +512,7 @@ const struct cli_verb bd_verb_channels = {
     .name = "channels",
     .summary = "Bits per channel of the feature at a split.",
     .example = "bitdial channels resnet20.onnx --split layer2.0.conv1 "
-               "--avg-bits 3 --data synth:glyphs",
+               "-b 3 -d val/",
     .usage = "channels MODEL --split LAYER [--data SPEC] [OPTIONS]",
     .options = options,
     .min_files = 1,

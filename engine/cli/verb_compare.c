@@ -432,11 +432,10 @@ static int run(struct cli *c)
 
 const struct cli_verb bd_verb_compare = {
     .name = "compare",
-    .summary = "Two configurations (files, float, apot:4/uniform:8), "
-               "differences first.",
+    .summary = "Two configurations side by side, differences first.",
     .example = "bitdial compare resnet20.onnx mine.json uniform:4:tensor:mse "
                "--data test.bin",
-    .usage = "compare MODEL A B [--data SPEC] [OPTIONS]",
+    .usage = "compare MODEL A B [OPTIONS]  A, B: FILE, float, apot:4/uniform:8",
     .options = options,
     .min_files = 3,
     .max_files = 3,

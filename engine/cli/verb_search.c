@@ -12,8 +12,8 @@
 
 /* clang-format off */
 static const struct cli_option own[] = {
-    {CLI_TEXT, "--budget", 0, "KIND=N", "avg-bits=4.5 size=BYTES bops=N "
-     "psnr-min=DB", AT(budget), 0, 0},
+    {CLI_TEXT, "--budget", 0, "KIND=N", "avg-bits, size, bops, psnr-min, "
+     "psnr-loss, max-drop", AT(budget), 0, 0},
     {CLI_TEXT, "--method", 'm', "A,B", "dp greedy lagrange channel measured "
      "bottleneck", AT(method), 0, 0},
     {CLI_TEXT, "--bits", 'b', "2-8", "widths to choose from (default 2-8)",

@@ -340,8 +340,8 @@ static int run(struct cli *c)
 const struct cli_verb bd_verb_sweep = {
     .name = "sweep",
     .summary = "Sensitivity: what each layer alone costs at each width.",
-    .example = "bitdial sweep resnet20.onnx --data test.bin --limit 256 "
-               "--bits 2-8 --what w,a -o sens.json",
+    .example = "bitdial sweep resnet20.onnx --data test.bin --bits 2-8 "
+               "-o sens.json",
     .usage = "sweep MODEL [--data SPEC] [OPTIONS]",
     .options = options,
     .min_files = 1,

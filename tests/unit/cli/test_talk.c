@@ -3,7 +3,9 @@
 
 static const char *const verbs[] = {"open",   "info",      "run",    "analyze",
                                     "levels", "eval",      "export", "plot",
-                                    "train",  "completion", "compare"};
+                                    "train",  "completion", "compare",
+                                    "sweep",  "search",    "channels",
+                                    "repair", "bottleneck"};
 enum { NVERBS = sizeof verbs / sizeof *verbs };
 
 /* Starts with an example and fits 80x24. */
