@@ -79,6 +79,8 @@ bd_status bd_bench_new(struct bd_bench **out, const struct bd_bench_opts *o,
     else
         b->calib = b->runner;
     if (st == BD_OK)
+        st = bd_inputs_new(&b->inputs, o->m->nlayers, err);
+    if (st == BD_OK)
         st = open_labels(b, err);
     if (st == BD_OK)
         st = open_logits(b, err);
@@ -102,6 +104,7 @@ void bd_bench_free(struct bd_bench *b)
         bd_pixels_free(b->calib_pixels);
     }
     bd_bench_forget(b);
+    bd_inputs_free(b->inputs);
     bd_free(b->label);
     bd_free(b->logits);
     bd_free(b->float_logits);

@@ -20,12 +20,14 @@ static bd_status take_acts(struct bd_qrun *r, size_t i,
                            const struct bd_tensorcfg *cfg, struct bd_ctl *ctl,
                            struct bd_err *err)
 {
-    struct bd_calib_input in = bd_bench_input(r->bench, (int)i);
-    in.ctl = ctl;
-    bd_status st = bd_calib_actset(&r->act[i], &in, cfg, err);
-    r->q[i].a = r->act[i].p;
-    r->q[i].na = (int64_t)r->act[i].n;
-    return st;
+    struct bd_input_ask ask = {cfg, bd_bench_input(r->bench, (int)i)};
+    ask.in.ctl = ctl;
+    bd_status st = bd_inputs_get(&r->act[i], r->bench->inputs, i, &ask, err);
+    if (st != BD_OK)
+        return st;
+    r->q[i].a = r->act[i]->set.p;
+    r->q[i].na = (int64_t)r->act[i]->set.n;
+    return BD_OK;
 }
 
 static bd_status take_layer(struct bd_qrun *r, size_t i,
@@ -76,7 +78,7 @@ void bd_qrun_done(struct bd_qrun *r)
     for (size_t i = 0; r->fit && i < r->n; i++)
         bd_fits_unref(r->fits, r->fit[i]);
     for (size_t i = 0; r->act && i < r->n; i++)
-        bd_actset_done(&r->act[i]);
+        bd_inputs_unref(r->act[i]);
     bd_free(r->q);
     bd_free(r->fit);
     bd_free(r->act);

@@ -5,6 +5,7 @@
  *   bench.c    calibration, float logits, accuracy: one runner, one user
  *   calibrate.c  the pass over the calibration images
  *   acts.c     the error of quantizing one layer's input
+ *   inputs.c   fitted quantizers of inputs, kept from run to run
  *   lockstep.c float and quantized side by side, for errors at the outputs
  *   live.c     what runs on lanes, what comes back, how fresh it is
  *   live_layer.c  the jobs of one layer
@@ -163,12 +164,32 @@ bd_status bd_bench_lockstep(double *db, struct bd_bench *b,
  * become logits; others are left alone.  logits: [images, outputs]. */
 void bd_bench_logits_done(const struct bd_bench *b, float *logits);
 
+/* Fits of inputs, kept per layer and choice (inputs.c).  Any thread. */
+struct bd_input_fit { /* immutable, counted */
+    atomic_int refs;
+    struct bd_tensorcfg cfg;
+    struct bd_actset set;
+};
+struct bd_input_ask {
+    const struct bd_tensorcfg *cfg;
+    struct bd_calib_input in;
+};
+struct bd_inputs;
+bd_status bd_inputs_new(struct bd_inputs **out, size_t layers,
+                        struct bd_err *err);
+void bd_inputs_free(struct bd_inputs *c); /* NULL is fine */
+/* *out is a counted reference, to be given back by unref. */
+bd_status bd_inputs_get(const struct bd_input_fit **out, struct bd_inputs *c,
+                        size_t layer, const struct bd_input_ask *ask,
+                        struct bd_err *err);
+void bd_inputs_unref(const struct bd_input_fit *fit); /* NULL is fine */
+
 /* What a run needs per layer, built from a configuration. */
 struct bd_qrun {
     size_t n;
     struct bd_qlayer *q;      /* [n] */
     const struct bd_fit **fit; /* [n], NULL where float */
-    struct bd_actset *act;    /* [n] */
+    const struct bd_input_fit **act; /* [n], NULL where float */
     bool any;                 /* something is quantized */
     const struct bd_bench *bench;
     struct bd_fits *fits;
@@ -192,6 +213,7 @@ struct bd_bench {
     /* Published once, with release order; immutable from then on. */
     struct bd_actstat **stat;  /* [nlayers] */
     struct bd_chanstat **chan; /* [nlayers], NULL where too wide */
+    struct bd_inputs *inputs;
     atomic_bool calibrated, float_done;
 };
 
@@ -449,6 +471,9 @@ void bd_live_follow(struct bd_session *s, const struct bd_step *step);
 void bd_live_done(struct bd_session *s);
 /* Keeps an exact accuracy for when its configuration comes back. */
 void bd_live_remember(struct bd_session *s, const struct bd_acc_answer *a);
+/* Borrowed until the next one is remembered; NULL if never measured. */
+const struct bd_net_eval *bd_live_known(const struct bd_session *s,
+                                        uint64_t digest);
 void bd_trade_seen(struct bd_session *s, const struct bd_acc_answer *a);
 bd_status bd_live_submit(struct bd_session *s, const struct bd_job *j);
 uint64_t bd_live_key(enum bd_live_kind kind, int layer);

@@ -147,11 +147,37 @@ static void documents(void **state)
     bd_free(text);
 }
 
+/* A choice fitted before is the same object again, until eight others came;
+ * whoever still holds it keeps it. */
+static void input_fits_are_kept(void **state)
+{
+    struct bd_session *s = calibrated(*state, 1);
+    struct bd_tensorcfg cfg = {.bits = 4, .clip = BD_CLIP_MSE};
+    struct bd_input_ask ask = {&cfg, bd_bench_input(s->bench, 1)};
+    struct bd_inputs *kept = s->bench->inputs;
+    const struct bd_input_fit *first, *again, *other;
+    assert_int_equal(bd_inputs_get(&first, kept, 1, &ask, NULL), BD_OK);
+    assert_int_equal(bd_inputs_get(&again, kept, 1, &ask, NULL), BD_OK);
+    assert_ptr_equal(first, again);
+    bd_inputs_unref(again);
+    for (cfg.bits = 5; cfg.bits < 13; cfg.bits++) {
+        assert_int_equal(bd_inputs_get(&other, kept, 1, &ask, NULL), BD_OK);
+        bd_inputs_unref(other);
+    }
+    cfg.bits = 4;
+    assert_int_equal(bd_inputs_get(&again, kept, 1, &ask, NULL), BD_OK);
+    assert_ptr_not_equal(first, again);
+    assert_true(first->set.p[0].clip == again->set.p[0].clip);
+    bd_inputs_unref(first);
+    bd_inputs_unref(again);
+    bd_session_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(threads_do_not_matter), CASE(channels_add_up), CASE(rules),
-        CASE(documents),
+        CASE(documents), CASE(input_fits_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
