@@ -158,7 +158,7 @@ static bd_status compute(struct repair *r, struct cli *c)
     if (!c->a.what)
         return bd_fail(&c->err, BD_EINVALID,
                        "--what names repairs: bn-fold, equalize, "
-                       "bias-correction, adaround, mse-clip, "
+                       "bias-correction, bn-tune, adaround, mse-clip, "
                        "last-layer-no-clip, channel-grids");
     st = bd_cli_save_check(c);
     if (st == BD_OK)

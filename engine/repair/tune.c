@@ -212,7 +212,7 @@ static bd_status apply(struct bd_repair_out *out,
 const struct bd_repair bd_repair_tune = {
     .name = "bn-tune",
     .title = "BatchNorm statistics",
-    .does = "measures BatchNorm statistics anew",
+    .does = "measures BatchNorms anew",
     .paper = "Li et al. 2016 (AdaBN), arXiv:1603.04779; for quantized "
              "networks Sun et al. 2019 (HFP8), NeurIPS",
     .traits = BD_REPAIR_DATA,

@@ -92,6 +92,9 @@ static void refusals(void **state)
         {"repair m.onnx --what equalize,", "no repair ''"},
         {"repair m.onnx --what bn-fold", "BatchNormalization"},
         {"repair m.onnx --what bias-correction", "--data"},
+        {"repair m.onnx --what bn-tune", "--data"},
+        {"repair m.onnx " DATA " --what bn-tune",
+         "bias-correction puts means back"},
         {"repair m.onnx --what equalize --layer nothing*", "--layer"},
         {"repair m.onnx --what mse-clip", "nothing quantized"},
     };
@@ -100,6 +103,7 @@ static void refusals(void **state)
     (void)state;
     shot_open(&s);
     put_model("m.onnx", false);
+    put_data();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int rc = run(&s, cases[i].args);
         if (rc != 2 || !strstr(s.err, cases[i].words))
