@@ -12,7 +12,7 @@
 #include "ui.h"
 
 enum field { F_METHOD, F_BUDGET, F_TARGET, F_CHOICES, FIELDS };
-enum { HEAD_H = 6, RIGHT_X = 41, METHODS = BD_SEARCH_BOTTLENECK };
+enum { HEAD_H = 6, RIGHT_X = 41, METHODS = BD_SEARCHES };
 
 struct search {
     struct bd_search_opts o;
@@ -28,7 +28,8 @@ static const char *const method_says[METHODS] = {
     [BD_SEARCH_GREEDY] = "best step at a time",
     [BD_SEARCH_LAGRANGE] = "one price for all",
     [BD_SEARCH_CHANNEL] = "a width per channel",
-    [BD_SEARCH_MEASURED] = "accuracy decides"};
+    [BD_SEARCH_MEASURED] = "accuracy decides",
+    [BD_SEARCH_BOTTLENECK] = "planes of inputs"};
 static const char *const budget_says[BD_BUDGETS] = {
     [BD_BUDGET_AVG_BITS] = "bits per weight",
     [BD_BUDGET_SIZE] = "all parameters",
@@ -78,14 +79,26 @@ static void open(struct ui *ui, void *state)
         start(ui, st);
 }
 
+static bool of_planes(const struct search *st)
+{
+    return st->o.method == BD_SEARCH_BOTTLENECK;
+}
+
+static double present_planes(const struct ui *ui)
+{
+    struct bd_planes_net n;
+    bd_session_planes_net(&n, ui->s, BD_PART_A);
+    return n.layers > 0 ? n.weighted : 8;
+}
+
 /* What the budget's kind costs now, where it is a cost. */
-static double present(const struct ui *ui, enum bd_budget b)
+static double present(const struct ui *ui, const struct search *st)
 {
     struct bd_net_view net;
     bd_session_net(&net, ui->s);
-    switch (b) {
+    switch (st->o.budget) {
     case BD_BUDGET_AVG_BITS:
-        return net.cost.avg_bits_w;
+        return of_planes(st) ? present_planes(ui) : net.cost.avg_bits_w;
     case BD_BUDGET_SIZE:
         return (double)((net.cost.size_bits + 7) / 8);
     case BD_BUDGET_BOPS:
@@ -99,19 +112,20 @@ static double present(const struct ui *ui, enum bd_budget b)
     return 0;
 }
 
-static double first_target(const struct ui *ui, enum bd_budget b)
+static double first_target(const struct ui *ui, const struct search *st)
 {
     static const double dflt[BD_BUDGETS] = {[BD_BUDGET_AVG_BITS] = 4,
                                             [BD_BUDGET_PSNR_MIN] = 30,
                                             [BD_BUDGET_PSNR_LOSS] = 16,
                                             [BD_BUDGET_MAX_DROP] = 1};
+    enum bd_budget b = st->o.budget;
     struct bd_net_view net;
     bd_session_net(&net, ui->s);
-    if (b > BD_BUDGET_BOPS)
+    if (b > BD_BUDGET_BOPS || of_planes(st))
         return dflt[b];
     if (net.cost.avg_bits_w <= 16)
         return 0; /* as it is */
-    return b == BD_BUDGET_AVG_BITS ? 4 : present(ui, b) / 8;
+    return b == BD_BUDGET_AVG_BITS ? 4 : present(ui, st) / 8;
 }
 
 static void step_target(struct ui *ui, struct search *st, int by)
@@ -121,7 +135,7 @@ static void step_target(struct ui *ui, struct search *st, int by)
                                             [BD_BUDGET_PSNR_LOSS] = 1,
                                             [BD_BUDGET_MAX_DROP] = 0.1};
     enum bd_budget b = st->o.budget;
-    double now = st->o.target > 0 ? st->o.target : present(ui, b);
+    double now = st->o.target > 0 ? st->o.target : present(ui, st);
     if (unit[b] > 0) /* onto whole steps, so that + and - undo each other */
         now = (rint(now / unit[b]) + by) * unit[b];
     else
@@ -141,7 +155,12 @@ static void back_to_target(struct ui *ui)
 static void set_method(struct ui *ui, int row)
 {
     struct search *st = ui->state[UI_SEARCH];
+    bool planes = of_planes(st);
     st->o.method = (enum bd_search_method)row;
+    if (of_planes(st) != planes) { /* another thing is counted */
+        st->o.budget = BD_BUDGET_AVG_BITS;
+        st->o.target = first_target(ui, st);
+    }
     ask(ui, st);
 }
 
@@ -156,7 +175,7 @@ static void set_budget(struct ui *ui, int row)
 {
     struct search *st = ui->state[UI_SEARCH];
     st->o.budget = (enum bd_budget)row;
-    st->o.target = first_target(ui, st->o.budget);
+    st->o.target = first_target(ui, st);
     ask(ui, st);
 }
 
@@ -263,9 +282,13 @@ static void typed(struct ui *ui, const char *text)
 
 /* ---------------------------------------------------------------- drawing */
 
-static char *fmt_budget(char *out, size_t cap, enum bd_budget b, double v)
+static char *fmt_budget(char *out, size_t cap, const struct bd_search_opts *o,
+                        double v)
 {
-    if (b == BD_BUDGET_SIZE)
+    enum bd_budget b = o->budget;
+    if (o->method == BD_SEARCH_BOTTLENECK && b == BD_BUDGET_AVG_BITS)
+        snprintf(out, cap, "%.2f planes", v);
+    else if (b == BD_BUDGET_SIZE)
         ui_fmt_size(out, cap, v);
     else if (b == BD_BUDGET_BOPS)
         snprintf(out, cap, "%.4g", v);
@@ -288,15 +311,20 @@ static void draw_field(struct ui *ui, struct wg_rect r, const struct search *st,
         snprintf(says, sizeof says, "%s", method_says[st->o.method]);
     } else if (f == F_BUDGET) {
         snprintf(value, sizeof value, "%s", bd_budget_names[b]);
-        snprintf(says, sizeof says, "%s", budget_says[b]);
+        snprintf(says, sizeof says, "%s",
+                 of_planes(st) && b == BD_BUDGET_AVG_BITS
+                     ? "planes per value"
+                     : budget_says[b]);
     } else if (f == F_TARGET) {
-        double v = st->o.target > 0 ? st->o.target : present(ui, b);
-        fmt_budget(value, sizeof value, b, v);
+        double v = st->o.target > 0 ? st->o.target : present(ui, st);
+        fmt_budget(value, sizeof value, &st->o, v);
         if (b <= BD_BUDGET_BOPS)
             snprintf(says, sizeof says, "now %s",
-                     fmt_budget(now, sizeof now, b, present(ui, b)));
+                     fmt_budget(now, sizeof now, &st->o, present(ui, st)));
     } else {
-        snprintf(value, sizeof value, "%s", choices[st->choices].name);
+        snprintf(value, sizeof value, "%s",
+                 of_planes(st) ? "planes of an 8-bit code"
+                               : choices[st->choices].name);
     }
     if (st->field == (int)f)
         wg_tint(&ui->canvas, (struct wg_rect){r.x + 1, line.y,
@@ -344,8 +372,8 @@ static void draw_best(struct ui *ui, struct wg_rect r,
     right(ui, r, 0, "best", text);
     if (v->opts.budget <= BD_BUDGET_BOPS)
         snprintf(text, sizeof text, "%s of %s",
-                 fmt_budget(one, sizeof one, v->opts.budget, b->cost),
-                 fmt_budget(two, sizeof two, v->opts.budget, b->budget));
+                 fmt_budget(one, sizeof one, &v->opts, b->cost),
+                 fmt_budget(two, sizeof two, &v->opts, b->budget));
     else
         snprintf(text, sizeof text, "%.2f b, %s", b->size.avg_bits_w,
                  ui_fmt_size(two, sizeof two,
@@ -373,22 +401,25 @@ static void draw_state(struct ui *ui, struct wg_rect r,
 {
     char cut[300], source[96] = "";
     int w = r.w - 2;
+    bool planes = v->opts.method == BD_SEARCH_BOTTLENECK;
     /* What measures stands to the right of it, on the same line. */
     if (v->best && v->best->acc.total > 0)
         wg_cut(source, sizeof source, v->best->source, RIGHT_X - 11, false);
     else if (v->best)
         snprintf(source, sizeof source, "%s%s", v->best->source,
-                 v->refining               ? ", more choices follow"
-                 : bd_session_sens(ui->s) ? ""
-                                           : "; w on Layers measures");
+                 v->refining ? ", more choices follow"
+                 : planes || bd_session_sens(ui->s)
+                     ? ""
+                     : "; w on Layers measures");
     if (v->phase == BD_SEARCH_REFUSED)
         wg_text(&ui->canvas, r, 1, 4, WG_ERROR,
                 wg_cut(cut, sizeof cut, v->why, w, false));
     else if (v->best)
         wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %s", source);
     else
-        wg_text(&ui->canvas, r, 2, 4, WG_DIM, "pricing the choices of every "
-                                              "layer");
+        wg_text(&ui->canvas, r, 2, 4, WG_DIM,
+                planes ? "counting the bit planes of every layer's input"
+                       : "pricing the choices of every layer");
 }
 
 static void draw(struct ui *ui, void *state, struct wg_rect body)
@@ -401,8 +432,10 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
     draw_state(ui, body, &v);
     if (v.best)
         draw_best(ui, body, &v);
-    ui_search_layers(ui, (struct wg_rect){body.x, body.y + HEAD_H, body.w,
-                                          body.h - HEAD_H}, v.best, &st->top);
+    ui_search_layers(ui,
+                     (struct wg_rect){body.x, body.y + HEAD_H, body.w,
+                                      body.h - HEAD_H},
+                     &v, &st->top);
 }
 
 /* --------------------------------------------------------------- actions */

@@ -1,5 +1,7 @@
 /* search_layers.c: what a search would give every layer, beside what it has.
- * A sign says more or fewer bits, colour repeats where the choice differs. */
+ * A sign says more or fewer bits, colour repeats where the choice differs.
+ * Shown is the side that was searched: weights, or inputs where these take
+ * bit planes. */
 #include <stdio.h>
 
 #include "ui.h"
@@ -15,8 +17,15 @@ static const struct wg_column columns[C_COLUMNS] = {
 
 struct rows {
     struct ui *ui;
-    const struct bd_search_result *best;
+    const struct bd_search_result *best; /* NULL = none yet */
+    bool inputs;
 };
+
+static const struct bd_tensorcfg *side(const struct rows *r,
+                                       const struct bd_layercfg *l)
+{
+    return r->inputs ? &l->a : &l->w;
+}
 
 static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *t)
 {
@@ -31,6 +40,8 @@ static void bytes_cell(struct wg_table_cell *out, const struct rows *r,
 {
     const struct bd_model *m = bd_session_model(r->ui->s);
     const struct bd_layercfg *now = &bd_session_cfg(r->ui->s)->layer[row];
+    if (r->inputs) /* which are not stored */
+        return;
     int64_t a = bd_stored_bits(m, row, &now->w) / 8;
     int64_t b = bd_stored_bits(m, row, &r->best->cfg.layer[row].w) / 8;
     if (a != b)
@@ -47,14 +58,14 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
     if (col == C_NAME)
         bd_text_show(out->text, sizeof out->text, m->layer[row].name, 60);
     else if (col == C_NOW)
-        choice_text(out->text, sizeof out->text, &now->w);
+        choice_text(out->text, sizeof out->text, side(r, now));
     if (!r->best || col <= C_NOW)
         return;
-    const struct bd_tensorcfg *to = &r->best->cfg.layer[row].w;
-    int d = (int)to->bits - now->w.bits;
+    const struct bd_tensorcfg *to = side(r, &r->best->cfg.layer[row]);
+    int d = (int)to->bits - side(r, now)->bits;
     if (col == C_FOUND) {
         choice_text(out->text, sizeof out->text, to);
-        if (!bd_tensorcfg_same(to, &now->w))
+        if (!bd_tensorcfg_same(to, side(r, now)))
             out->role = WG_ACCENT;
     } else if (col == C_ARROW) {
         if (now->locked)
@@ -67,9 +78,9 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
 }
 
 void ui_search_layers(struct ui *ui, struct wg_rect r,
-                      const struct bd_search_result *best, int *top)
+                      const struct bd_search_view *v, int *top)
 {
-    struct rows rows = {ui, best};
+    struct rows rows = {ui, v->best, v->opts.method == BD_SEARCH_BOTTLENECK};
     int n = (int)bd_session_model(ui->s)->nlayers;
     int most = n - (r.h - 1);
     *top = *top > most ? most : *top;

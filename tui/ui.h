@@ -193,7 +193,7 @@ bool ui_search_command(struct ui *ui, const char *args);
 /* search_layers.c: every layer now and as found (NULL = nothing yet); keeps
  * *top inside. */
 void ui_search_layers(struct ui *ui, struct wg_rect r,
-                      const struct bd_search_result *best, int *top);
+                      const struct bd_search_view *v, int *top);
 
 /* ------------------------------------------------------------- repair.c */
 void ui_open_repairs(struct ui *ui);

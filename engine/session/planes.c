@@ -186,6 +186,12 @@ void bd_session_planes(struct bd_planes_view *out, const struct bd_session *s,
     out->clip = l->clip;
 }
 
+bool bd_session_planes_counting(const struct bd_session *s, enum bd_part part)
+{
+    const struct bd_planes_state *p = bd_tool_peek(s, BD_TOOL_PLANES);
+    return p && p->side[part].counting;
+}
+
 double bd_threshold_need(const struct bd_plane_table *t,
                          const struct bd_threshold *th)
 {
@@ -332,6 +338,37 @@ static bd_status by_rate(struct bd_session *s, struct bd_planes_state *p,
     if (st == BD_OK)
         p->side[w->part].rate = w->rate;
     bd_free(row);
+    return st;
+}
+
+bd_status bd_planes_spent(struct bd_bitcfg *out, const struct bd_session *s,
+                          const struct bd_planes_wish *w, struct bd_err *err)
+{
+    const struct bd_planes_state *p = bd_tool_peek(s, BD_TOOL_PLANES);
+    const struct bd_planes_side *side = p ? &p->side[w->part] : NULL;
+    if (!side || !all_fresh(s, side, (struct bd_sel){w->layer, w->n}, w->part))
+        return bd_fail(err, BD_EINVALID, "no codes are counted yet");
+    const struct bd_plane_row **row = bd_calloc(w->n + 1, sizeof *row);
+    struct bd_bitcfg cfg = {0};
+    bd_status st = row ? bd_bitcfg_copy(&cfg, &s->cfg) : BD_ENOMEM;
+    st = st == BD_OK ? bd_planes_spend(row, s, side, w, err)
+                     : bd_fail(err, st, no_memory);
+    for (size_t i = 0; i < w->n && st == BD_OK; i++) {
+        struct bd_change c = {.layer = w->layer[i]};
+        st = turn(&c, s, &side->layer[c.layer], row[i], w->part);
+        if (st != BD_OK)
+            bd_fail(err, st, no_memory);
+        else
+            bd_layercfg_set(&cfg.layer[c.layer], w->part == BD_PART_W,
+                            w->part == BD_PART_W ? &c.after.w : &c.after.a);
+        bd_layercfg_done(&c.before);
+        bd_layercfg_done(&c.after);
+    }
+    bd_free(row);
+    if (st == BD_OK)
+        *out = cfg;
+    else
+        bd_bitcfg_done(&cfg);
     return st;
 }
 

@@ -57,6 +57,11 @@ bd_status bd_planes_spend(const struct bd_plane_row **row,
                           const struct bd_planes_side *side,
                           const struct bd_planes_wish *w, struct bd_err *err);
 
+/* planes.c: the configuration those rows make; the session stays as it is.
+ * Tables must be fresh.  out: owned by the caller. */
+bd_status bd_planes_spent(struct bd_bitcfg *out, const struct bd_session *s,
+                          const struct bd_planes_wish *w, struct bd_err *err);
+
 /* Counts one side of some layers.  layer[i].key != 0: wanted; the choice
  * tells its clip rule. */
 struct bd_planes_count {

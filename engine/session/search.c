@@ -37,10 +37,41 @@ bd_status bd_search_result_copy(struct bd_search_result *to,
     return BD_OK;
 }
 
+void bd_words_done(struct bd_words *w)
+{
+    bd_free(w->text);
+    *w = (struct bd_words){0};
+}
+
+bd_status bd_words_copy(struct bd_words *to, const char *const *from)
+{
+    size_t n = 0, at = 0, k = 0;
+    *to = (struct bd_words){0};
+    for (k = 0; from && from[k]; k++)
+        n += strlen(from[k]) + 1;
+    if (k == 0)
+        return BD_OK;
+    to->text = bd_alloc(n, 1);
+    if (!to->text)
+        return BD_ENOMEM;
+    for (k = 0; from[k] && k < BD_MOST_WORDS; k++) {
+        size_t len = strlen(from[k]) + 1;
+        memcpy(to->text + at, from[k], len);
+        to->v[k] = to->text + at;
+        at += len;
+    }
+    return BD_OK;
+}
+
 bool bd_search_measures(const struct bd_search_opts *o)
 {
     return o->method == BD_SEARCH_MEASURED ||
            o->budget == BD_BUDGET_MAX_DROP;
+}
+
+bool bd_search_needs_images(const struct bd_search_opts *o)
+{
+    return bd_search_measures(o) || o->method == BD_SEARCH_BOTTLENECK;
 }
 
 double bd_search_cost(const struct bd_cost *c, enum bd_budget b)

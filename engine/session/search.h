@@ -26,8 +26,7 @@ enum bd_search_method {
     BD_SEARCH_DP, BD_SEARCH_UNIFORM, BD_SEARCH_GREEDY, BD_SEARCH_LAGRANGE,
     BD_SEARCH_CHANNEL, BD_SEARCH_MEASURED,
     BD_SEARCH_BOTTLENECK, /* bit planes of the layers' inputs, avg-bits of
-                             them; on the caller's thread only: the interface
-                             has bd_session_spend_planes */
+                             them per value */
     BD_SEARCHES
 };
 extern const char *const bd_search_names[]; /* "dp", ..., NULL-ended */

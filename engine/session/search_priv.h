@@ -76,14 +76,22 @@ bd_status bd_search_channel(struct bd_search_result *out,
 bd_status bd_search_run(struct bd_search_result *out,
                         const struct bd_search_ask *a, struct bd_ctl *ctl,
                         struct bd_err *err);
-/* Average planes of the layers' inputs, spent exactly (planes_spend.c); the
- * session's configuration is back as it was afterwards. */
+/* Average planes of the layers' inputs, spent exactly (planes_spend.c); all
+ * tables must be counted.  Microseconds. */
+bool bd_search_planes_counted(const struct bd_session *s);
 bd_status bd_search_planes(struct bd_search_result *out,
-                           struct bd_session *s,
-                           const struct bd_search_opts *o,
-                           struct bd_ctl *ctl, struct bd_err *err);
+                           const struct bd_session *s,
+                           const struct bd_search_opts *o, struct bd_err *err);
+enum { BD_MOST_WORDS = 64 };
+struct bd_words { /* a copied list of texts; v: NULL-ended */
+    const char *v[BD_MOST_WORDS + 1];
+    char *text;
+};
+bd_status bd_words_copy(struct bd_words *to, const char *const *from);
+void bd_words_done(struct bd_words *w);
 bool bd_search_locked(const struct bd_search_ask *a, size_t layer);
 bool bd_search_measures(const struct bd_search_opts *o);
+bool bd_search_needs_images(const struct bd_search_opts *o);
 
 /* The problem as the allocators take it. */
 struct bd_search_problem {

@@ -1,6 +1,6 @@
 /* The session's side of the search.
  *
- * Two kinds of job on the long lane.  "Candidates" runs when the request
+ * Two kinds of job.  "Candidates" runs when the request
  * wants other choices than those at hand, or when a sweep brought losses; its
  * table is shared and immutable.  "Search" runs for methods that measure or
  * take seconds.  Everything else is solved when somebody looks: the request
@@ -12,17 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_CANDS = 0, KEY_RUN = 1, MOST_WORDS = 64 };
+enum { KEY_CANDS = 0, KEY_RUN = 1 };
 static const char out_of_memory[] = "out of memory for the search";
-
-struct words { /* a copied list of texts */
-    const char *v[MOST_WORDS + 1];
-    char *text;
-};
 
 struct tool {
     struct bd_search_opts o;
-    struct words lock, tie;
+    struct bd_words lock, tie;
     char methods[256];
     bool asked;
     uint64_t version;        /* of the request and what it depends on */
@@ -31,11 +26,12 @@ struct tool {
     uint64_t cands_for;      /* digest of what they were gathered for */
     uint64_t cands_asked;    /* ... of the job under way, 0 = none */
     uint64_t cands_version;  /* version when last looked at */
-    bool gathering;
+    bool gathering, made_way; /* made_way: the accuracy did, for it */
 
     uint64_t solved;         /* version of `best` or `why` */
     struct bd_search_result best;
     bool have, refused, running;
+    bool counting;           /* bit planes were asked for */
     char why[512];
 };
 
@@ -111,10 +107,24 @@ static void free_cands(void *p)
     bd_cands_unref(p);
 }
 
+/* Gathering takes moments and somebody looks on.  A sweep may hold the long
+ * lane for minutes; then the accuracy makes way, and starts over. */
+static enum bd_lane quick_lane(struct bd_session *s, struct tool *t)
+{
+    struct bd_progress p[32];
+    size_t n = bd_lanes_progress(s->lanes, p, 32);
+    bool busy = false;
+    for (size_t i = 0; i < n && i < 32; i++)
+        busy = busy || p[i].lane == BD_LANE_LONG;
+    if (!busy)
+        return BD_LANE_LONG;
+    bd_lanes_touch(s->lanes, bd_live_key(BD_LIVE_ACC, 0));
+    t->made_way = true;
+    return BD_LANE_EVAL;
+}
+
 /* Starts gathering unless that is done or under way.  A sweep that is on
- * brings news every moment: what it says counts when it has ended.  The job
- * takes moments and goes to the lane of accuracies, since a sweep may hold
- * the long one for minutes. */
+ * brings news every moment: what it says counts when it has ended. */
 static void want_cands(struct bd_session *s, struct tool *t)
 {
     struct bd_cands_ask *a;
@@ -140,10 +150,11 @@ static void want_cands(struct bd_session *s, struct tool *t)
     t->cands_asked = d;
     t->gathering = true;
     if (bd_live_submit(s, &(struct bd_job){
-            .key = key, .lane = BD_LANE_EVAL, .title = "search: choices",
-            .arg = a, .run = cands_run, .free_arg = free_ask,
-            .free_result = free_cands}) != BD_OK)
+            .key = key, .lane = quick_lane(s, t),
+            .title = "search: choices", .arg = a, .run = cands_run,
+            .free_arg = free_ask, .free_result = free_cands}) != BD_OK)
         t->gathering = false;
+    bd_lanes_raise(s->lanes, key);
 }
 
 const struct bd_cands *bd_search_cands(struct bd_session *s)
@@ -163,43 +174,17 @@ struct order { /* everything a search needs, copied or counted */
     struct bd_search_ask a;
     struct bd_bitcfg cfg;
     struct bd_search_opts o;
-    struct words lock, tie;
+    struct bd_words lock, tie;
     struct bd_cands *cands;
 };
-
-static void words_done(struct words *w)
-{
-    bd_free(w->text);
-    *w = (struct words){0};
-}
-
-static bd_status words_copy(struct words *to, const char *const *from)
-{
-    size_t n = 0, at = 0, k = 0;
-    *to = (struct words){0};
-    for (k = 0; from && from[k]; k++)
-        n += strlen(from[k]) + 1;
-    if (k == 0)
-        return BD_OK;
-    to->text = bd_alloc(n, 1);
-    if (!to->text)
-        return BD_ENOMEM;
-    for (k = 0; from[k] && k < MOST_WORDS; k++) {
-        size_t len = strlen(from[k]) + 1;
-        memcpy(to->text + at, from[k], len);
-        to->v[k] = to->text + at;
-        at += len;
-    }
-    return BD_OK;
-}
 
 static void free_order(void *p)
 {
     struct order *o = p;
     bd_bitcfg_done(&o->cfg);
     bd_cands_unref(o->cands);
-    words_done(&o->lock);
-    words_done(&o->tie);
+    bd_words_done(&o->lock);
+    bd_words_done(&o->tie);
     bd_free(o);
 }
 
@@ -246,8 +231,8 @@ static struct order *order_new(const struct bd_session *s,
     o->o.sens = NULL; /* the candidates have what it said */
     o->cands = bd_cands_ref(t->cands);
     if (bd_bitcfg_copy(&o->cfg, &s->cfg) != BD_OK ||
-        words_copy(&o->lock, t->o.lock) != BD_OK ||
-        words_copy(&o->tie, t->o.tie) != BD_OK) {
+        bd_words_copy(&o->lock, t->o.lock) != BD_OK ||
+        bd_words_copy(&o->tie, t->o.tie) != BD_OK) {
         free_order(o);
         return NULL;
     }
@@ -302,6 +287,9 @@ static void accept_cands(struct bd_session *s, struct tool *t,
     struct bd_cands *c = d->result;
     if (!d->partial) {
         t->gathering = false;
+        if (t->made_way && s->started)
+            bd_live_accuracy(s);
+        t->made_way = false;
         if (d->status != BD_OK) {
             refuse(t, d->status == BD_ECANCELLED
                           ? "gathering the choices was stopped"
@@ -363,8 +351,8 @@ static void done(void *state)
     struct tool *t = state;
     bd_cands_unref(t->cands);
     bd_search_result_done(&t->best);
-    words_done(&t->lock);
-    words_done(&t->tie);
+    bd_words_done(&t->lock);
+    bd_words_done(&t->tie);
 }
 
 const struct bd_tool bd_search_tool = {sizeof(struct tool), accept, edited,
@@ -384,10 +372,10 @@ static bd_status check_methods(const struct bd_search_opts *o,
 static bd_status remember(struct tool *t, const struct bd_search_opts *o,
                           struct bd_err *err)
 {
-    struct words lock, tie = {0};
-    if (words_copy(&lock, o->lock) != BD_OK ||
-        words_copy(&tie, o->tie) != BD_OK) {
-        words_done(&lock);
+    struct bd_words lock, tie = {0};
+    if (bd_words_copy(&lock, o->lock) != BD_OK ||
+        bd_words_copy(&tie, o->tie) != BD_OK) {
+        bd_words_done(&lock);
         return bd_fail(err, BD_ENOMEM, out_of_memory);
     }
     if (o->methods != t->methods)
@@ -395,8 +383,8 @@ static bd_status remember(struct tool *t, const struct bd_search_opts *o,
                  o->methods ? o->methods : "");
     t->o = *o;
     t->o.methods = o->methods && t->methods[0] ? t->methods : NULL;
-    words_done(&t->lock);
-    words_done(&t->tie);
+    bd_words_done(&t->lock);
+    bd_words_done(&t->tie);
     t->lock = lock;
     t->tie = tie;
     t->o.lock = o->lock ? t->lock.v : NULL;
@@ -417,12 +405,12 @@ bd_status bd_session_search(struct bd_session *s,
     bd_status st = check_methods(o, err);
     if (st != BD_OK)
         return st;
-    if (o->method == BD_SEARCH_BOTTLENECK)
-        return bd_fail(err, BD_EINVALID,
-                       "planes of inputs are spent by :bottleneck rate 4.5");
-    if (bd_search_measures(o) && !s->bench)
+    if (bd_search_needs_images(o) && !s->bench)
         return bd_fail(err, BD_EINVALID, "%s", s->why);
     stop_run(s, t);
+    t->counting = false;
+    t->have = t->have && (o->method == BD_SEARCH_BOTTLENECK) ==
+                             (t->o.method == BD_SEARCH_BOTTLENECK);
     st = remember(t, o, err);
     if (st == BD_OK)
         want_cands(s, t);
@@ -434,9 +422,11 @@ static void solve_now(struct bd_session *s, struct tool *t)
     struct bd_search_ask a = ask_of(s, t);
     struct bd_err err = {0};
     struct bd_search_result r;
+    bool planes = t->o.method == BD_SEARCH_BOTTLENECK;
     t->solved = t->version;
-    t->refused = false;
-    if (bd_search_solve(&r, &a, &err) != BD_OK) {
+    t->refused = t->counting = false;
+    if ((planes ? bd_search_planes(&r, s, &t->o, &err)
+                : bd_search_solve(&r, &a, &err)) != BD_OK) {
         refuse(t, err.msg);
         t->have = false;
         return;
@@ -446,6 +436,27 @@ static void solve_now(struct bd_session *s, struct tool *t)
     t->have = true;
 }
 
+/* Planes of inputs are answered from counted codes: these are asked for once,
+ * so that who stops the counting is not overruled. */
+static void solve_planes(struct bd_session *s, struct tool *t)
+{
+    struct bd_err err = {0};
+    if (bd_search_planes_counted(s)) {
+        solve_now(s, t);
+    } else if (!t->counting) {
+        t->have = t->refused = false;
+        t->counting = bd_session_planes_ask(s, BD_PART_A, &err) == BD_OK;
+        if (!t->counting) {
+            refuse(t, err.msg);
+            t->solved = t->version;
+        }
+    } else if (!bd_session_planes_counting(s, BD_PART_A)) {
+        refuse(t, "counting the bit planes was stopped; + or - starts anew");
+        t->counting = false;
+        t->solved = t->version;
+    }
+}
+
 void bd_session_search_view(struct bd_search_view *out, struct bd_session *s)
 {
     struct tool *t = tool_of(s);
@@ -453,10 +464,13 @@ void bd_session_search_view(struct bd_search_view *out, struct bd_session *s)
                                    .phase = BD_SEARCH_REFUSED};
     if (!t)
         return;
-    if (!t->running)
+    bool planes = t->o.method == BD_SEARCH_BOTTLENECK;
+    if (!t->running && !planes)
         want_cands(s, t);
     bool fits = t->cands && t->cands->n == s->m->nlayers;
-    if (fits && t->solved != t->version && !t->running) {
+    if (planes && t->solved != t->version) {
+        solve_planes(s, t);
+    } else if (fits && t->solved != t->version && !t->running) {
         if (!takes_long(&t->o))
             solve_now(s, t);
         else if (!t->gathering && t->asked)
@@ -465,10 +479,10 @@ void bd_session_search_view(struct bd_search_view *out, struct bd_session *s)
     out->opts = t->o;
     out->best = t->have ? &t->best : NULL;
     out->why = t->refused ? t->why : "";
-    out->refining = t->gathering;
+    out->refining = t->gathering && !planes;
     out->phase = t->running                  ? BD_SEARCH_IMPROVING
                  : t->refused                ? BD_SEARCH_REFUSED
-                 : t->have && t->cands       ? BD_SEARCH_DONE
+                 : t->have && (t->cands || planes) ? BD_SEARCH_DONE
                                              : BD_SEARCH_GATHERING;
 }
 
@@ -484,9 +498,11 @@ bd_status bd_session_search_take(struct bd_session *s, struct bd_err *err)
                                          "are being gathered");
     if (bd_bitcfg_copy(&cfg, &t->best.cfg) != BD_OK)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    /* Only weights were searched: inputs and locks stay as they are now. */
+    /* Only one side was searched: the other and locks stay as they are. */
+    bool planes = t->o.method == BD_SEARCH_BOTTLENECK;
     for (size_t i = 0; i < cfg.n; i++) {
-        bd_layercfg_set(&cfg.layer[i], false, &s->cfg.layer[i].a);
+        const struct bd_layercfg *now = &s->cfg.layer[i];
+        bd_layercfg_set(&cfg.layer[i], planes, planes ? &now->w : &now->a);
         cfg.layer[i].locked = s->cfg.layer[i].locked;
     }
     stop_run(s, t);
@@ -566,15 +582,13 @@ bd_status bd_session_now_search(struct bd_search_result *out,
         return st;
     if (!t)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    if ((bd_search_measures(o) || o->method == BD_SEARCH_BOTTLENECK) &&
-        !s->bench)
+    if (bd_search_needs_images(o) && !s->bench)
         return bd_fail(err, BD_EINVALID, "%s", s->why);
-    if (o->method == BD_SEARCH_BOTTLENECK)
-        return o->budget == BD_BUDGET_AVG_BITS && o->target > 0
-                   ? bd_search_planes(out, s, o, ctl, err)
-                   : bd_fail(err, BD_EINVALID,
-                             "'bottleneck' spends avg-bits=N, planes of the "
-                             "layers' inputs");
+    if (o->method == BD_SEARCH_BOTTLENECK) {
+        struct bd_planes_opts planes = {0};
+        st = bd_session_now_planes(s, BD_PART_A, &planes, ctl, err);
+        return st == BD_OK ? bd_search_planes(out, s, o, err) : st;
+    }
     st = remember(t, o, err);
     if (st == BD_OK)
         st = now_cands(s, t, o, ctl, err);

@@ -323,6 +323,7 @@ struct bd_planes_view { /* borrowed until the next collect */
 };
 void bd_session_planes(struct bd_planes_view *out, const struct bd_session *s,
                        int layer, enum bd_part part);
+bool bd_session_planes_counting(const struct bd_session *s, enum bd_part part);
 /* Counts again where needed: on a lane, or on the caller's thread. */
 bd_status bd_session_planes_ask(struct bd_session *s, enum bd_part part,
                                 struct bd_err *err);

@@ -432,6 +432,51 @@ static void stopped_keeps_the_best(void **state)
     bd_session_close(s);
 }
 
+/* Planes of inputs: codes are counted on a lane, then any rate is there at
+ * once; taking one leaves weights and what could be redone alone, and asking
+ * leaves everything alone. */
+static void planes_asked_solved_taken(void **state)
+{
+    struct bd_session *s = three_bits(*state, 2);
+    struct bd_search_opts o = {.target = 4.5, .method = BD_SEARCH_BOTTLENECK};
+    struct bd_err e = {0};
+    struct bd_planes_net net;
+    int first = 0;
+    size_t now;
+    bd_session_start(s);
+    assert_int_equal(bd_session_set_bits(s, (struct bd_sel){&first, 1},
+                                         BD_PART_W, 5, &e), BD_OK);
+    assert_true(bd_session_undo(s));
+    uint64_t before = bd_bitcfg_digest(bd_session_cfg(s));
+    assert_int_equal(bd_session_search(s, &o, &e), BD_OK);
+    struct bd_search_view v = view_of(s);
+    assert_int_equal(v.phase, BD_SEARCH_DONE);
+    assert_true(v.best->cost <= 4.5 * (1 + 1e-9) && v.best->cost > 4);
+    struct bd_search_result r = answer(s, &o);
+    assert_true(bd_bitcfg_same(&r.cfg, &v.best->cfg));
+    assert_true(bd_bitcfg_digest(bd_session_cfg(s)) == before);
+    assert_true(bd_session_redo(s)); /* nothing was edited in between */
+    assert_true(bd_session_undo(s));
+    double loss = v.best->loss;
+    o.target = 6;
+    assert_int_equal(bd_session_search(s, &o, &e), BD_OK);
+    bd_session_search_view(&v, s);
+    assert_true(v.phase == BD_SEARCH_DONE && v.best->loss < loss);
+    assert_int_equal(bd_session_search_take(s, &e), BD_OK);
+    assert_int_equal(bd_session_history(s, &now), 1);
+    assert_int_equal(bd_session_cfg(s)->layer[0].w.bits, 3);
+    bd_session_planes_net(&net, s, BD_PART_A);
+    assert_true(net.layers == bd_session_model(s)->nlayers);
+    assert_true(net.weighted > 5 && net.weighted <= 6 * (1 + 1e-9));
+    o.budget = BD_BUDGET_SIZE;
+    bd_session_search(s, &o, &e);
+    bd_session_search_view(&v, s);
+    assert_int_equal(v.phase, BD_SEARCH_REFUSED);
+    assert_non_null(strstr(v.why, "spends avg-bits"));
+    bd_search_result_done(&r);
+    bd_session_close(s);
+}
+
 static void the_front_bends(void **state)
 {
     struct bd_session *s = three_bits(*state, 2);
@@ -514,7 +559,8 @@ int main(void)
         CASE(locks_ties_and_choices), CASE(channels),
         CASE(any_number_of_threads),  CASE(measured_never_worse),
         CASE(drops_are_kept),     CASE(asked_solved_taken),
-        CASE(stopped_keeps_the_best), CASE(the_front_bends),
+        CASE(stopped_keeps_the_best), CASE(planes_asked_solved_taken),
+        CASE(the_front_bends),
         CASE(points)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
