@@ -75,6 +75,21 @@ static double number(const cJSON *obj, const char *key)
     return cJSON_IsNumber(v) ? v->valuedouble : NAN;
 }
 
+/* The same where text or an object would be a mistake: null and absence say
+ * that it was not measured. */
+static bd_status maybe(struct reading *r, double *out, const cJSON *obj,
+                       const char *key, const char *path)
+{
+    const cJSON *v = member(obj, key);
+    char at[128];
+
+    *out = number(obj, key);
+    if (!v || cJSON_IsNull(v) || cJSON_IsNumber(v))
+        return BD_OK;
+    snprintf(at, sizeof at, "%s.%s", path, key);
+    return bad(r, at, "a number or null");
+}
+
 static bd_status read_side(struct reading *r, struct bd_tensorcfg *t,
                            const cJSON *o, const char *key, const char *path)
 {
@@ -85,7 +100,8 @@ static bd_status read_side(struct reading *r, struct bd_tensorcfg *t,
 
     if (cJSON_IsString(text))
         snprintf(spec, sizeof spec, "%s", text->valuestring);
-    else if (cJSON_IsString(name) && bits >= 1 && bits <= 32)
+    else if (cJSON_IsString(name) && bits >= 1 && bits <= 32 &&
+             bits == floor(bits))
         snprintf(spec, sizeof spec, "%s:%d", name->valuestring, (int)bits);
     else
         return bad(r, path, "'method' and 'bits' (1 to 32)");
@@ -108,21 +124,26 @@ static int what_of(const cJSON *o)
     return -1;
 }
 
-static void read_values(struct bd_sens_point *p, const cJSON *o)
+static bd_status read_values(struct reading *r, struct bd_sens_point *p,
+                             const cJSON *o, const char *path)
 {
     static const char *const key[BD_SENS_METRICS] = {
         "kl", "top1_drop", "loss_rise", "out_mse", "fisher"};
 
     for (int k = 0; k < BD_SENS_METRICS; k++) {
         char ci[32];
+        bd_status st = maybe(r, &p->value[k], o, key[k], path);
 
         snprintf(ci, sizeof ci, "%s_ci95", key[k]);
-        p->value[k] = number(o, key[k]);
-        p->half[k] = number(o, ci);
+        if (st == BD_OK)
+            st = maybe(r, &p->half[k], o, ci, path);
+        if (st != BD_OK)
+            return st;
     }
     double images = number(o, "images");
     p->images = images >= 0 && images < 1e15 ? (int64_t)images : 0;
     p->settled = cJSON_IsTrue(member(o, "settled")) != 0;
+    return BD_OK;
 }
 
 /* Only the values themselves given: from whole numbers to differences. */
@@ -153,9 +174,10 @@ static bd_status read_point(struct reading *r, const cJSON *o, int layer,
         st = read_side(r, &p->w, o, "weights", path);
     if (st == BD_OK && what & BD_SENS_A)
         st = read_side(r, &p->a, o, "activations", path);
+    if (st == BD_OK)
+        st = read_values(r, p, o, path);
     if (st != BD_OK)
         return st;
-    read_values(p, o);
     complete_values(p, o, &r->t.baseline);
     for (int k = 0; k < BD_SENS_METRICS; k++)
         if (isfinite(p->value[k]))
@@ -405,6 +427,19 @@ static void sort_points(struct bd_sens_table *t)
     }
 }
 
+/* Sums of losses over layers must stay numbers, whatever a file says. */
+static bd_status in_reason(struct reading *r)
+{
+    for (size_t i = 0; i < r->t.n; i++)
+        for (int k = 0; k < BD_SENS_METRICS; k++)
+            if (fabs(r->t.point[i].value[k]) > 1e100)
+                return bd_fail(r->err, BD_EFORMAT,
+                               "a sensitivity of %s is beyond 1e100; no "
+                               "measurement gives that",
+                               bd_sens_metric_names[k]);
+    return BD_OK;
+}
+
 static bd_status read_any(struct reading *r, const cJSON *root,
                           struct bd_str *warn)
 {
@@ -417,6 +452,8 @@ static bd_status read_any(struct reading *r, const cJSON *root,
         st = read_exl3(r, root);
     else
         st = read_ours(r, root);
+    if (st == BD_OK)
+        st = in_reason(r);
     if (st != BD_OK)
         return st;
     if (r->t.n == 0)

@@ -29,7 +29,8 @@ static void as_json(const char *text, size_t n)
 static void again(const struct bd_config_full *f, const struct bd_model *m)
 {
     struct bd_config_doc doc = {
-        .cfg = &f->cfg, .metrics = f->metrics, .file = f->file,
+        .cfg = &f->cfg, .repairs = &f->repairs, .metrics = f->metrics,
+        .file = f->file,
         .program = f->program, .data = f->data, .seed = f->seed,
         .edits = f->edits};
     struct bd_str s = {0}, warn = {0};
@@ -96,6 +97,18 @@ static bool full(struct bd_str *out)
     return ok;
 }
 
+/* Explicit planes, and a network that was repaired first. */
+static const char repaired[] =
+    "{\"schema\":\"bitdial.config/1\",\"model\":{\"layers\":3},\"layers\":["
+    "{\"name\":\"fc1\",\"activations\":{\"method\":\"bottleneck\",\"bits\":3,"
+    "\"planes\":{\"of\":8,\"mask\":224,\"alphas_lsb_first\":[0,0,0,0,0,33.5,"
+    "65.25,129]},\"clip\":{\"rule\":\"max\"}}},{\"name\":\"fc2\",\"weights\":{"
+    "\"method\":\"mxfp4\",\"bits\":4}}],\"repairs\":[\"bn-fold\",{\"repair\":"
+    "\"equalize\",\"layers\":[\"fc2\",\"fc1\"],\"clip_safe\":true},{\"repair\":"
+    "\"adaround\",\"iterations\":500,\"seed\":7,\"images\":64,\"under\":[{"
+    "\"name\":\"fc3\",\"weights\":{\"method\":\"apot\",\"bits\":3,\"grain\":"
+    "\"channel\",\"channel_bits\":[2,3,4,5]}}]}]}";
+
 bool fuzz_seed(struct bd_str *out, size_t k)
 {
     static const char json[] =
@@ -105,5 +118,7 @@ bool fuzz_seed(struct bd_str *out, size_t k)
         return full(out);
     if (k == 1)
         bd_str_put(out, json, sizeof json - 1);
-    return k < 2 && !out->failed;
+    if (k == 2)
+        bd_str_put(out, repaired, sizeof repaired - 1);
+    return k < 3 && !out->failed;
 }

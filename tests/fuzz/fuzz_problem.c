@@ -34,7 +34,14 @@ bool fuzz_seed(struct bd_str *out, size_t k)
         "\"tied\":[[\"a\"]]}",
         "{\"schema\":\"bitdial.problem/1\",\"budget\":100,\"layers\":[{"
         "\"name\":\"x\",\"options\":[{\"bits\":0,\"cost\":0,\"loss\":-3e4}]}],"
-        "\"tied\":[]}"};
+        "\"tied\":[]}",
+        "{\"schema\":\"bitdial.problem/1\",\"budget\":12,\"layers\":[{"
+        "\"name\":\"a\",\"options\":[{\"bits\":2,\"cost\":2,\"loss\":3},{"
+        "\"bits\":3,\"cost\":3,\"loss\":2},{\"bits\":4,\"cost\":4,\"loss\":1}]}"
+        ",{\"name\":\"b\",\"options\":[{\"bits\":2,\"cost\":2,\"loss\":5},{"
+        "\"bits\":4,\"cost\":4,\"loss\":1e-9}]},{\"name\":\"c\",\"options\":[{"
+        "\"bits\":2,\"cost\":2,\"loss\":7},{\"bits\":4,\"cost\":4,\"loss\":"
+        "1e9}]}],\"tied\":[[\"a\",\"c\"]]}"};
 
     if (k >= sizeof seed / sizeof *seed)
         return false;

@@ -150,6 +150,16 @@ static void hostile(void **state)
         {"{\"schema\":\"bitdial.sweep/1\",\"layers\":[{\"name\":\"fc1\","
          "\"points\":[{\"what\":\"w\",\"bits\":4,\"method\":\"magic\"}]}]}",
          "magic"},
+        {"{\"schema\":\"bitdial.sweep/1\",\"layers\":[{\"name\":\"fc1\","
+         "\"points\":[{\"what\":\"w\",\"bits\":4.5,\"method\":\"uniform\"}]}"
+         "]}", "points[0]"},
+        {"{\"schema\":\"bitdial.sweep/1\",\"layers\":[{\"name\":\"fc1\","
+         "\"points\":[{\"what\":\"w\",\"bits\":4,\"method\":\"uniform\","
+         "\"kl\":\"0.5\"}]}]}", "points[0].kl: a number or null"},
+        {"[[\"fc1\", 1e307]]", "beyond 1e100"},
+        {"{\"groups\":[{\"layers\":[\"fc1\"],\"candidates\":[{\"dkld\":"
+         "-1e308},{\"dkld\":1e308}]}],\"base\":{\"bpw\":4},\"alts\":[{"
+         "\"bpw\":5},{\"bpw\":6}]}", "beyond 1e100"},
     };
     struct bd_session_opts so = bed_opts(*state);
     struct bd_session *s = open_session(&so);
