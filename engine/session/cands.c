@@ -154,6 +154,7 @@ struct slot {
     const struct bd_sens_point *point; /* of a measured one */
     bool done;
     double err2, psnr_db;
+    double power; /* of the weights: their sum of squares */
 };
 enum { BATCH = 16 };
 struct gather {
@@ -232,7 +233,7 @@ static bd_status price(struct slot *s, const struct gather *g,
     if (st != BD_OK)
         return st;
     w.index = b->index;
-    g->power[s->layer] = b->stats.sumsq;
+    s->power = b->stats.sumsq;
     if (bd_session_is_float(&s->t)) {
         s->psnr_db = INFINITY;
     } else if (bd_calib_index_error(&s->err2, NULL, &w, &s->t)) {
@@ -283,6 +284,9 @@ static bd_status price_range(struct gather *g, size_t from, size_t to)
         for (size_t i = 0; i < n; i++)
             if (st[i] != BD_OK)
                 return BD_ECANCELLED;
+        /* Here, not there: several slots are of one layer. */
+        for (size_t i = 0; i < n; i++)
+            g->power[g->slot[from + i].layer] = g->slot[from + i].power;
         bd_ctl_progress(g->ctl, (int64_t)(from + n), (int64_t)g->n);
     }
     return BD_OK;
