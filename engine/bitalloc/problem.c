@@ -19,8 +19,9 @@ struct reading {
 
 static bd_status refuse(struct reading *r, const char *key, const char *want)
 {
-    return bd_fail(r->err, BD_EFORMAT, "%s%s%s: %s", r->path,
-                   r->path[0] && key[0] ? "." : "", key, want);
+    return bd_fail(r->err, BD_EFORMAT, "%s%s%s%s%s", r->path,
+                   r->path[0] && key[0] ? "." : "", key,
+                   r->path[0] || key[0] ? ": " : "", want);
 }
 
 /* ------------------------------------------------------- typed members */

@@ -153,7 +153,6 @@ static bd_status check(struct bottleneck *b, struct cli *c)
 static bd_status pick_layers(struct bottleneck *b, struct cli *c)
 {
     const struct bd_model *m = bd_session_model(b->s);
-    char shown[96];
 
     b->layer = bd_calloc(m->nlayers + 1, sizeof *b->layer);
     b->pick = bd_calloc(m->nlayers + 1, sizeof *b->pick);
@@ -166,13 +165,12 @@ static bd_status pick_layers(struct bottleneck *b, struct cli *c)
         if (!out && (!c->a.layer || bd_glob(c->a.layer, m->layer[i].name)))
             b->layer[b->n++] = (int)i;
     }
-    if (b->n == 0)
-        return bd_fail(&c->err, BD_EINVALID,
-                       "--layer '%s': no layer has that name, or all are "
-                       "locked",
-                       bd_text_show(shown, sizeof shown,
-                                    c->a.layer ? c->a.layer : "", 0));
-    return BD_OK;
+    if (c->a.layer && bd_config_matches(m, c->a.layer, &c->err) != BD_OK)
+        return c->err.code;
+    return b->n > 0 ? BD_OK
+                    : bd_fail(&c->err, BD_EINVALID,
+                              "every layer is locked: a rate is spent on "
+                              "those that are not");
 }
 
 /* The clip rule asked for becomes the layers' own, so that what is counted

@@ -47,41 +47,58 @@ struct solved {
     struct bd_alloc_result r;
 };
 
-static int problem_out(struct cli *c, const struct solved *s)
+static void problem_text(struct bd_str *text, const struct solved *s)
 {
     const struct bd_alloc_problem *p = &s->f.p;
-    struct bd_str text = {0};
-    struct bd_json j;
     char name[128];
 
-    if (!c->a.json) {
-        for (size_t i = 0; i < p->n; i++)
-            bd_str_printf(&text, "%3d  %s\n",
-                          p->layer[i].option[s->r.pick[i]].bits,
-                          bd_text_show(name, sizeof name, p->layer[i].name,
-                                       60));
-        bd_str_printf(&text, "loss %.9g, cost %.9g of %.9g%s%s%s\n",
-                      s->r.loss, s->r.cost, p->budget,
-                      s->f.cost_unit[0] ? " " : "",
-                      bd_text_show(name, sizeof name, s->f.cost_unit, 20),
-                      s->r.optimal ? ", optimal" : "");
-        if (!s->r.optimal)
-            bd_str_printf(&text, "no choice loses less than %.9g\n",
-                          s->r.bound);
-        return bd_cli_text_out(c, &text);
-    }
-    bd_cli_schema(&j, "bitdial.search/1");
-    bd_json_arr_inline(&j, "bits");
     for (size_t i = 0; i < p->n; i++)
-        bd_json_int(&j, NULL, p->layer[i].option[s->r.pick[i]].bits);
-    bd_json_arr_end(&j);
-    bd_json_f64(&j, "loss", s->r.loss);
-    bd_json_f64(&j, "cost", s->r.cost);
-    bd_json_bool(&j, "optimal", s->r.optimal);
-    bd_json_f64(&j, "budget", p->budget);
-    bd_json_f64(&j, "bound", s->r.bound);
-    bd_json_obj_end(&j);
-    return bd_cli_json_out(c, &j);
+        bd_str_printf(text, "%3d  %s\n",
+                      p->layer[i].option[s->r.pick[i]].bits,
+                      bd_text_show(name, sizeof name, p->layer[i].name, 60));
+    bd_str_printf(text, "loss %.9g, cost %.9g of %.9g%s%s%s\n", s->r.loss,
+                  s->r.cost, p->budget, s->f.cost_unit[0] ? " " : "",
+                  bd_text_show(name, sizeof name, s->f.cost_unit, 20),
+                  s->r.optimal ? ", optimal" : "");
+    if (!s->r.optimal)
+        bd_str_printf(text, "no choice loses less than %.9g\n", s->r.bound);
+}
+
+static void problem_json(struct bd_json *j, const struct solved *s)
+{
+    const struct bd_alloc_problem *p = &s->f.p;
+
+    bd_cli_schema(j, "bitdial.search/1");
+    bd_json_arr_inline(j, "bits");
+    for (size_t i = 0; i < p->n; i++)
+        bd_json_int(j, NULL, p->layer[i].option[s->r.pick[i]].bits);
+    bd_json_arr_end(j);
+    bd_json_f64(j, "loss", s->r.loss);
+    bd_json_f64(j, "cost", s->r.cost);
+    bd_json_bool(j, "optimal", s->r.optimal);
+    bd_json_f64(j, "budget", p->budget);
+    bd_json_f64(j, "bound", s->r.bound);
+    bd_json_obj_end(j);
+}
+
+/* The file and standard output get the same document. */
+static int problem_out(struct cli *c, const struct solved *s)
+{
+    struct bd_str text = {0};
+    struct bd_json j;
+    bd_status st = BD_OK;
+
+    problem_json(&j, s);
+    if (c->a.output)
+        st = j.out.failed ? bd_fail(&c->err, BD_ENOMEM, "out of memory")
+                          : bd_cli_save(c, j.out.s, j.out.n);
+    if (st == BD_OK && c->a.json)
+        return bd_cli_json_out(c, &j);
+    bd_json_done(&j);
+    if (st != BD_OK)
+        return bd_cli_fail(c);
+    problem_text(&text, s);
+    return bd_cli_text_out(c, &text);
 }
 
 /* A budget nothing fits is understood, not achieved: exit status 1. */
@@ -100,6 +117,8 @@ static bd_status problem_solve(struct solved *s, struct cli *c)
         return bd_fail(&c->err, BD_EINVALID,
                        "--method for a problem: dp, greedy, lagrange or "
                        "uniform");
+    if (bd_cli_save_check(c) != BD_OK)
+        return c->err.code;
     st = bd_file_read(&text, &n, c->a.problem, (size_t)64 << 20, &c->err);
     if (st == BD_OK)
         st = bd_alloc_file_read(&s->f, text, n, &c->err);
@@ -221,8 +240,13 @@ static bd_status parse(struct search *s, struct cli *c)
         st = c->err.code;
     if (st != BD_OK)
         return st;
-    for (int k = 0; k < w.n && s->o.nbits < 16; k++)
+    for (int k = 0; k < w.n; k++) {
+        if (w.bits[k] > 16)
+            return bd_fail(&c->err, BD_EINVALID,
+                           "--bits '%s': a search takes widths from 1 to 16",
+                           c->a.bits);
         s->o.bits[s->o.nbits++] = w.bits[k];
+    }
     s->o.methods = c->a.methods;
     s->o.lock = c->a.lock[0] ? c->a.lock : NULL;
     s->o.tie = c->a.tie[0] ? c->a.tie : NULL;
@@ -331,9 +355,36 @@ static bd_status find_losses(struct search *s, struct cli *c)
     return st;
 }
 
+/* Names nothing has are refused before anything is measured.  A tie with no
+ * '=' is the session's to refuse. */
+static bd_status known_layers(const struct search *s, struct cli *c)
+{
+    const struct bd_model *m = bd_session_model(s->s);
+    bd_status st = BD_OK;
+
+    for (const char *const *g = c->a.lock; *g && st == BD_OK; g++)
+        st = bd_config_matches(m, *g, &c->err);
+    for (const char *const *g = c->a.tie; *g && st == BD_OK; g++) {
+        char left[300];
+        size_t n = strcspn(*g, "=");
+
+        if (!(*g)[n] || n >= sizeof left)
+            continue;
+        memcpy(left, *g, n);
+        left[n] = '\0';
+        st = bd_config_matches(m, left, &c->err);
+        if (st == BD_OK)
+            st = bd_config_matches(m, *g + n + 1, &c->err);
+    }
+    return st;
+}
+
 static bd_status compute(struct search *s, struct cli *c)
 {
-    bd_status st = find_losses(s, c);
+    bd_status st = known_layers(s, c);
+
+    if (st == BD_OK)
+        st = find_losses(s, c);
 
     for (int k = 0; k < s->n && st == BD_OK; k++) {
         st = answer(s, &s->r[k], s->ask[k]);

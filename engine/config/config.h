@@ -131,6 +131,9 @@ bd_status bd_config_all(struct bd_bitcfg *c, bool weights, const char *spec,
 /* "LAYERGLOB.w=apot:4" */
 bd_status bd_config_set(struct bd_bitcfg *c, const struct bd_model *m,
                         const char *edit, struct bd_err *err);
+/* That a layer's name matches; else refused with the nearest name. */
+bd_status bd_config_matches(const struct bd_model *m, const char *glob,
+                            struct bd_err *err);
 /* First and last layer: uniform weights of `bits` by the largest magnitude
  * (the seed's edge8 rule where the checkpoint was trained with it) and
  * activations alike, left in float where a checkpoint with learned clips has

@@ -223,6 +223,15 @@ static bd_status no_match(const struct bd_model *m, const char *glob,
     return BD_EINVALID;
 }
 
+bd_status bd_config_matches(const struct bd_model *m, const char *glob,
+                            struct bd_err *err)
+{
+    for (size_t i = 0; i < m->nlayers; i++)
+        if (bd_glob(glob, m->layer[i].name))
+            return BD_OK;
+    return no_match(m, glob, err);
+}
+
 struct edit { /* "LAYERGLOB.w=SPEC" taken apart */
     const char *glob, *spec;
     bool weights;

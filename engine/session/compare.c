@@ -379,23 +379,24 @@ static void look_acc(struct bd_session *s, struct bd_compare_state *c, int k)
     const struct bd_stage *g = c->stage[k];
     const struct bd_net_eval *f =
         g->bench && g == &s->base ? bd_bench_float_eval(g->bench) : NULL;
+    const struct bd_net_eval *known;
     if (m) {
         side->acc = m->eval;
         side->fresh = BD_EXACT;
         return;
     }
     ask_acc(s, c, k);
+    known = bd_live_known(s, digest);
     side->stopped = c->stopped[0] == digest || c->stopped[1] == digest;
     for (int i = 0; i < 2; i++) /* equal sides share one run */
         if (c->partial[i].have && c->partial[i].digest == digest) {
             side->acc = c->partial[i].eval;
             side->fresh = BD_PARTIAL;
         }
-    for (size_t i = 0; i < s->acc_n; i++)
-        if (s->acc_cache[i].digest == digest) {
-            side->acc = s->acc_cache[i].eval;
-            side->fresh = BD_EXACT;
-        }
+    if (known) {
+        side->acc = *known;
+        side->fresh = BD_EXACT;
+    }
     if (f && bd_session_all_float(&side->cfg)) {
         side->acc = *f;
         side->fresh = BD_EXACT;

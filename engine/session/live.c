@@ -70,6 +70,15 @@ void bd_live_remember(struct bd_session *s, const struct bd_acc_answer *a)
         s->acc_n++;
 }
 
+const struct bd_net_eval *bd_live_known(const struct bd_session *s,
+                                        uint64_t digest)
+{
+    for (size_t i = 0; i < s->acc_n; i++)
+        if (s->acc_cache[i].digest == digest)
+            return &s->acc_cache[i].eval;
+    return NULL;
+}
+
 /* Also of the float job, whose final result is read from the bench; and a
  * float run may be part of an accuracy job when it was cancelled before. */
 static void acc_accept(struct bd_session *s, struct bd_done *d)
@@ -113,12 +122,12 @@ void bd_live_accuracy(struct bd_session *s)
     bd_lanes_touch(s->lanes, bd_live_key(BD_LIVE_ACC, 0));
     if (bd_session_is_original(s))
         return; /* the float run answers */
-    for (size_t i = 0; i < s->acc_n; i++)
-        if (s->acc_cache[i].digest == s->digest) {
-            show_acc(s, &s->acc_cache[i], false);
-            bd_repair_measured(s);
-            return;
-        }
+    const struct bd_net_eval *known = bd_live_known(s, s->digest);
+    if (known) {
+        s->acc = (struct bd_acc_live){true, false, s->digest, *known};
+        bd_repair_measured(s);
+        return;
+    }
     eval_job(s, BD_LIVE_ACC, "accuracy", acc_run);
 }
 

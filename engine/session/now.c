@@ -103,6 +103,7 @@ bd_status bd_session_now_eval(struct bd_net_eval *out,
         return st;
     /* An export after this knows the accuracy. */
     s->acc = (struct bd_acc_live){true, false, a.digest, a.eval};
+    bd_live_remember(s, &a);
     if (out)
         *out = a.eval;
     if (float_out)

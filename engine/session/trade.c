@@ -65,22 +65,13 @@ static struct point *with_digest(struct tool *t, uint64_t digest)
     return NULL;
 }
 
-static const struct bd_net_eval *known(const struct bd_session *s,
-                                       uint64_t digest)
-{
-    for (size_t i = 0; i < s->acc_n; i++)
-        if (s->acc_cache[i].digest == digest)
-            return &s->acc_cache[i].eval;
-    return NULL;
-}
-
 /* A configuration stands once, under the kind it came with first. */
 static struct point *add(struct bd_session *s, struct tool *t,
                          const struct bd_bitcfg *cfg, enum bd_trade_kind kind)
 {
     uint64_t digest = bd_session_digest(s, cfg);
     struct point *p = with_digest(t, digest);
-    const struct bd_net_eval *acc = known(s, digest);
+    const struct bd_net_eval *acc = bd_live_known(s, digest);
     if (p)
         return p;
     if (t->n == POINTS)
@@ -390,14 +381,18 @@ static void mark_dominated(struct bd_trade_point *p, size_t n)
 static double guess(const struct bd_trade_point *p, size_t n, double loss)
 {
     const struct bd_trade_point *lo = NULL, *hi = NULL;
+    int known = 0;
     for (size_t i = 0; i < n; i++) {
         if (isnan(p[i].top1) || !(p[i].loss > 0))
             continue;
+        known++;
         if (p[i].loss <= loss && (!lo || p[i].loss > lo->loss))
             lo = &p[i];
         if (p[i].loss >= loss && (!hi || p[i].loss < hi->loss))
             hi = &p[i];
     }
+    if (known < 3) /* a level line through one point says nothing */
+        return (double)NAN;
     if (!lo || !hi)
         return lo ? lo->top1 : hi ? hi->top1 : (double)NAN;
     if (!(hi->loss > lo->loss))

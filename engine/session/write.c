@@ -110,9 +110,12 @@ static struct bd_config_metrics exact_metrics(const struct bd_session *s)
     bd_session_net(&v, s);
     m.avg_bits_w = v.cost.avg_bits_w;
     m.size_bytes = (v.cost.size_bits + 7) / 8;
-    if (v.fresh == BD_EXACT) {
-        m.top1 = v.acc.top1;
-        m.images = v.acc.images;
+    /* Measured, though not as the last one. */
+    const struct bd_net_eval *known =
+        v.fresh == BD_EXACT ? &v.acc : bd_live_known(s, s->digest);
+    if (known) {
+        m.top1 = known->top1;
+        m.images = known->images;
     }
     return m;
 }

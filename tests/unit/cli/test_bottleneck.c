@@ -174,7 +174,8 @@ static void refusals(void **state)
     R("--avg-rate 4 --solver lasso", "--solver subset");
     R("--planes 9", "--planes '9'");
     R("--psnr-min -3", "--psnr-min '-3'");
-    R("--layer nothing", "--layer 'nothing'");
+    R("--layer nothing", "no layer matches 'nothing'");
+    R("--layer fc11", "did you mean 'fc1'");
     R("--what x", "--what 'x'");
     refused(&s, "bottleneck m.onnx", 2, "calibration images");
     shot_close(&s);

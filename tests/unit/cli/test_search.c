@@ -43,7 +43,10 @@ static void problems(void **state)
         cJSON_Delete(got);
         cJSON_Delete(file);
         bd_free(text);
-        got = solve(&s, name[k], "--method greedy");
+        got = solve(&s, name[k], "--method greedy -f -o greedy.json");
+        text = slurp("greedy.json"); /* as standard output */
+        assert_string_equal(text, s.out);
+        bd_free(text);
         assert_true(number(got, "bound") <= number(got, "loss"));
         cJSON_Delete(got);
     }
@@ -67,6 +70,8 @@ static void refused_problems(void **state)
     refused(&s, "search --problem small.json m.onnx", 2, "place of a model");
     refused(&s, "search --problem small.json --method measured", 2, "--method");
     refused(&s, "search", 2, "usage");
+    put("list.json", "[]", 2);
+    refused(&s, "search --problem list.json", 2, "list.json: the document");
     run(&s, "search --json --problem small.json");
     assert_int_equal(s.status, 1);
     cJSON_Delete(document(&s, "bitdial.error/1"));
@@ -105,6 +110,26 @@ static void a_network(void **state)
     shot_close(&s);
 }
 
+/* The document that was written says what was measured of its choice, also
+ * when a baseline was measured after it. */
+static void check_file(const cJSON *said, const char *path)
+{
+    struct bd_err err = {0};
+    char *text = slurp(path);
+    const cJSON *m;
+    cJSON *file = NULL;
+
+    assert_int_equal(bd_json_parse(&file, text, strlen(text), &err), 0);
+    m = cJSON_GetObjectItem(file, "metrics");
+    has_keys(m, "avg_bits_w size_bytes top1 images");
+    assert_true(number(m, "top1") == number(said, "top1"));
+    assert_true(number(m, "images") == number(said, "images"));
+    assert_true(number(m, "size_bytes") == number(said, "size_bytes"));
+    assert_true(number(m, "avg_bits_w") == number(said, "cost"));
+    cJSON_Delete(file);
+    bd_free(text);
+}
+
 static void with_images(void **state)
 {
     struct shot s;
@@ -116,10 +141,11 @@ static void with_images(void **state)
     put_data();
     run_ok(&s, "search m.onnx --data x.npy --preprocess raw255 --weights "
                "uniform:4 --budget avg-bits=6 --json --method dp,measured "
-               "--evaluations 5");
+               "--evaluations 5 -o bits.json");
     j = document(&s, "bitdial.search/1");
     has_keys(j, "top1 images");
     assert_int_equal((int)number(j, "images"), 30);
+    check_file(j, "bits.json");
     assert_non_null(strstr(cJSON_GetStringValue(
                                cJSON_GetObjectItem(j, "losses")), "kl of"));
     cJSON_Delete(j);
@@ -151,7 +177,11 @@ static void refused_requests(void **state)
     refused(&s, "search m.onnx --methods unifrm --budget avg-bits=5", 2,
             "did you mean 'uniform'");
     refused(&s, "search m.onnx --lock zz --budget avg-bits=5", 2, "zz");
+    refused(&s, "search m.onnx --lock fc11", 2, "did you mean 'fc1'");
     refused(&s, "search m.onnx --tie zz --budget avg-bits=5", 2, "zz");
+    refused(&s, "search m.onnx --tie fc1=fc22", 2, "did you mean 'fc2'");
+    refused(&s, "search m.onnx --tie fc11=fc2", 2, "did you mean 'fc1'");
+    refused(&s, "search m.onnx --bits 2-17", 2, "1 to 16");
     refused(&s, "search m.onnx --budget max-drop=1", 2, "data");
     refused(&s, "search m.onnx --sensitivity none.json", 2, "none.json");
     shot_close(&s);
