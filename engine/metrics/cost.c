@@ -17,8 +17,7 @@ int64_t bd_stored_bits(const struct bd_model *m, int layer,
     return bd_calib_stored_bits(w, bd_slices_of(t, m->layer[layer].axis));
 }
 
-/* Mean width of one weight's code, without side information. */
-static double code_bits(const struct bd_tensorcfg *w)
+double bd_code_bits(const struct bd_tensorcfg *w)
 {
     double sum = 0;
 
@@ -29,11 +28,11 @@ static double code_bits(const struct bd_tensorcfg *w)
     return sum / w->channel->n;
 }
 
-/* Elements of a layer's input, for weighing; 1 when no plan knows them. */
-static double input_size(const struct bd_plan *plan,
-                         const struct bd_layer *layer)
+double bd_input_size(const struct bd_model *m, const struct bd_plan *plan,
+                     int layer)
 {
-    int64_t n = plan ? bd_tensor_count(bd_plan_value(plan, layer->input)) : 1;
+    int in = m->layer[layer].input;
+    int64_t n = plan ? bd_tensor_count(bd_plan_value(plan, in)) : 1;
 
     return n > 0 ? (double)n : 1;
 }
@@ -49,7 +48,7 @@ void bd_cost_of(struct bd_cost *out, const struct bd_model *m,
     *out = (struct bd_cost){0};
     for (size_t i = 0; i < m->nlayers && i < c->n; i++) {
         const struct bd_layercfg *l = &c->layer[i];
-        double size = input_size(plan, &m->layer[i]);
+        double size = bd_input_size(m, plan, (int)i);
 
         stored += bd_stored_bits(m, (int)i, &l->w);
         weights += bd_tensor_count(weight_of(m, i));
@@ -57,7 +56,7 @@ void bd_cost_of(struct bd_cost *out, const struct bd_model *m,
         act_bits += size * l->a.bits;
         if (plan)
             out->bops += (double)bd_plan_macs(plan, m->layer[i].node) *
-                         code_bits(&l->w) * l->a.bits;
+                         bd_code_bits(&l->w) * l->a.bits;
     }
     out->size_bits = stored + 32 * (m->params - weights);
     out->float_bits = 32 * m->params;

@@ -42,6 +42,12 @@ struct bd_cost {
 };
 int64_t bd_stored_bits(const struct bd_model *m, int layer,
                        const struct bd_tensorcfg *w);
+/* Mean width of one weight's code, without side information. */
+double bd_code_bits(const struct bd_tensorcfg *w);
+/* Elements of a layer's input, which weigh its width; 1 when no plan knows
+ * them. */
+double bd_input_size(const struct bd_model *m, const struct bd_plan *plan,
+                     int layer);
 void bd_cost_of(struct bd_cost *out, const struct bd_model *m,
                 const struct bd_plan *plan /* NULL: bops 0 */,
                 const struct bd_bitcfg *c);

@@ -10,6 +10,10 @@
  *     of a few widths prices every form.
  *   without:       the noise-to-signal ratio of the weights, err2 / power.
  *
+ * Inputs, where asked for, go the same way; their error is the noise-to-signal
+ * ratio on the calibration images.  Where a sweep measured weights alone, an
+ * input's ratio counts at the rate the weights show, so that both add up.
+ *
  * Gathering runs over the pool in small batches; grids per tensor, which the
  * distortion index prices in microseconds, come first and are posted. */
 #include "session/search_priv.h"
@@ -34,114 +38,10 @@ void bd_cands_unref(struct bd_cands *c)
         return;
     bd_free(c->first);
     bd_free(c->c);
+    bd_free(c->first_in);
+    bd_free(c->in);
     bd_free(c->power);
     bd_free(c);
-}
-
-void bd_cands_ask_done(struct bd_cands_ask *a)
-{
-    bd_bitcfg_done(&a->cfg);
-    bd_sens_done(&a->sens);
-}
-
-/* ------------------------------------------------------------------- forms */
-
-struct forms {
-    int n;
-    struct bd_tensorcfg t[BD_CAND_FORMS]; /* bits not meant */
-};
-
-static bool same_form(const struct bd_tensorcfg *a,
-                      const struct bd_tensorcfg *b)
-{
-    struct bd_tensorcfg x = *a, y = *b;
-    x.bits = y.bits = 8;
-    return bd_tensorcfg_same(&x, &y);
-}
-
-static void add_form(struct forms *f, struct bd_tensorcfg t)
-{
-    t.channel = NULL;
-    t.planes = NULL;
-    if (f->n == BD_CAND_FORMS)
-        return;
-    for (int i = 0; i < f->n; i++)
-        if (same_form(&f->t[i], &t))
-            return;
-    f->t[f->n++] = t;
-}
-
-/* The layer's own method with better clips and finer grains: what any target
- * of that method can run.  A clip learned in training belongs to its grid and
- * stays alone. */
-static void own_forms(struct forms *f, const struct bd_tensorcfg *own)
-{
-    struct bd_tensorcfg t = *own;
-    if (bd_session_is_float(own))
-        t = (struct bd_tensorcfg){
-            .bits = 8, .quant = (uint8_t)bd_quantizer_find("uniform")};
-    if (t.clip == BD_CLIP_LEARNED) {
-        add_form(f, t);
-        return;
-    }
-    struct bd_tensorcfg present = t;
-    t.clip = BD_CLIP_MSE;
-    t.clip_value = 0;
-    t.grain = BD_GRAIN_TENSOR;
-    t.group = 0;
-    add_form(f, t);
-    t.grain = BD_GRAIN_CHANNEL;
-    add_form(f, t);
-    add_form(f, present);
-    present.clip = BD_CLIP_MSE;
-    present.clip_value = 0;
-    add_form(f, present);
-}
-
-/* One word of the list: METHOD[:GRAIN[:CLIP]]; a method alone takes both
- * grains with the clip by mse. */
-static bd_status word_forms(struct forms *f, const char *word,
-                            struct bd_err *err)
-{
-    char spec[160], name[64];
-    size_t len = strcspn(word, ":");
-    if (strcmp(word, "own") == 0)
-        return BD_OK; /* the caller's */
-    snprintf(name, sizeof name, "%.*s", (int)(len < 63 ? len : 63), word);
-    int row = bd_quantizer_find(name);
-    int bits = row >= 0 ? bd_quantizer_at(row)->max_bits : 8;
-    struct bd_tensorcfg t = {.bits = 32, .clip = BD_CLIP_MSE};
-    snprintf(spec, sizeof spec, "%s:%d%s", name, bits, word + len);
-    bd_status st = bd_tensorcfg_parse(&t, spec, err);
-    if (st != BD_OK)
-        return st;
-    if (!(bd_quantizer_at(t.quant)->traits & BD_Q_WEIGHTS))
-        return bd_fail(err, BD_EINVALID, "'%s' does not quantize weights",
-                       name);
-    add_form(f, t);
-    if (!word[len]) {
-        t.grain = BD_GRAIN_CHANNEL;
-        add_form(f, t);
-    }
-    return BD_OK;
-}
-
-static bd_status forms_of(struct forms *f, const struct bd_cands_ask *a,
-                          size_t layer, struct bd_err *err)
-{
-    char copy[sizeof a->methods], *save = NULL;
-    bd_status st = BD_OK;
-    f->n = 0;
-    memcpy(copy, a->methods, sizeof copy);
-    for (char *w = strtok_r(copy, ",", &save); w && st == BD_OK;
-         w = strtok_r(NULL, ",", &save)) {
-        if (strcmp(w, "own") == 0)
-            own_forms(f, &a->cfg.layer[layer].w);
-        st = word_forms(f, w, err);
-    }
-    if (!a->methods[0])
-        own_forms(f, &a->cfg.layer[layer].w);
-    return st;
 }
 
 /* ------------------------------------------------------------------- slots
@@ -149,6 +49,7 @@ static bd_status forms_of(struct forms *f, const struct bd_cands_ask *a,
  * measured (key -1). */
 struct slot {
     size_t layer;
+    bool input; /* else weights */
     struct bd_tensorcfg t;
     int key;
     const struct bd_sens_point *point; /* of a measured one */
@@ -162,68 +63,96 @@ struct gather {
     struct slot *slot;
     size_t n, cap, from;
     double *power;
+    int *tie; /* of inputs */
     struct bd_ctl *ctl;
     struct bd_err *err;
     struct bd_err batch[BATCH]; /* of the batch under way */
     bd_status status[BATCH];
 };
 
-static bool add_slot(struct gather *g, size_t layer,
-                     const struct bd_tensorcfg *t, int key)
+static bd_status add_slot(struct gather *g, struct slot slot)
 {
     if (!bd_grow((void **)&g->slot, &g->cap, g->n + 1, sizeof *g->slot))
-        return false;
-    g->slot[g->n++] = (struct slot){.layer = layer, .t = *t, .key = key};
-    return true;
+        return bd_fail(g->err, BD_ENOMEM, out_of_memory);
+    g->slot[g->n++] = slot;
+    return BD_OK;
 }
 
-static bd_status add_layer(struct gather *g, size_t i, struct bd_err *err)
+static bd_status add_layer(struct gather *g, size_t i, bool input)
 {
     const struct bd_cands_ask *a = g->a;
-    struct forms f;
+    struct bd_forms f = {0};
     size_t before = g->n;
-    bd_status st = forms_of(&f, a, i, err);
+    bd_status st = BD_OK;
+    if (input)
+        bd_cands_forms_in(&f, a, i, g->tie);
+    else
+        st = bd_cands_forms(&f, a, i, g->err);
     for (int k = 0; k < f.n && st == BD_OK; k++)
         for (int b = 0; b < a->nbits && st == BD_OK; b++) {
             struct bd_tensorcfg t = f.t[k];
             t.bits = (int8_t)a->bits[b];
-            if (bd_config_allows(a->m, (int)i, true, &t, NULL) == BD_OK &&
-                !(a->bits[b] == 32 && k > 0) &&
-                !add_slot(g, i, &t, a->bits[b] * BD_CAND_FORMS + k))
-                st = bd_fail(err, BD_ENOMEM, out_of_memory);
+            if (bd_config_allows(a->m, (int)i, !input, &t, NULL) == BD_OK &&
+                !(a->bits[b] == 32 && k > 0))
+                st = add_slot(g, (struct slot){
+                    .layer = i, .input = input, .t = t,
+                    .key = a->bits[b] * BD_CAND_FORMS + k});
         }
     if (st == BD_OK && g->n == before) {
         char shown[128];
         bd_text_show(shown, sizeof shown, a->m->layer[i].name, 40);
-        st = bd_fail(err, BD_EINVALID,
-                     "layer '%s': its method has none of these widths", shown);
+        st = bd_fail(g->err, BD_EINVALID,
+                     "layer '%s': the method of its %s has none of these "
+                     "widths", shown, input ? "input" : "weights");
     }
     return st;
 }
 
-/* Only layers alone, weights alone: other kinds price something else. */
-static bd_status add_measured(struct gather *g, struct bd_err *err)
+/* Only layers alone and one side alone: other kinds price something else. */
+static bd_status add_measured(struct gather *g)
 {
     const struct bd_sens_table *s = &g->a->sens;
-    for (size_t i = 0; i < s->n && s->mode == BD_SENS_ALONE_ON; i++) {
+    bd_status st = BD_OK;
+    for (size_t i = 0; i < s->n && s->mode == BD_SENS_ALONE_ON && st == BD_OK;
+         i++) {
         const struct bd_sens_point *p = &s->point[i];
-        if (p->what != BD_SENS_W || p->layer < 0 ||
-            (size_t)p->layer >= g->a->m->nlayers ||
-            bd_session_is_float(&p->w) || p->w.channel ||
-            bd_config_allows(g->a->m, p->layer, true, &p->w, NULL) != BD_OK)
+        bool input = p->what == BD_SENS_A;
+        const struct bd_tensorcfg *t = input ? &p->a : &p->w;
+        if (p->what == BD_SENS_WA || (input && !g->a->inputs) ||
+            p->layer < 0 || (size_t)p->layer >= g->a->m->nlayers ||
+            bd_session_is_float(t) || t->channel ||
+            bd_config_allows(g->a->m, p->layer, !input, t, NULL) != BD_OK)
             continue;
-        if (!add_slot(g, (size_t)p->layer, &p->w, -1))
-            return bd_fail(err, BD_ENOMEM, out_of_memory);
-        g->slot[g->n - 1].point = p;
+        st = add_slot(g, (struct slot){.layer = (size_t)p->layer,
+                                       .input = input, .t = *t, .key = -1,
+                                       .point = p});
     }
-    return BD_OK;
+    return st;
 }
 
 /* ------------------------------------------------------------------ errors */
 
+/* An input of zeros alone loses nothing. */
+static bd_status price_input(struct slot *s, const struct gather *g,
+                             struct bd_err *err)
+{
+    struct bd_calib_input in = bd_bench_input(g->a->bench, (int)s->layer);
+    struct bd_act_error e = {.psnr_db = INFINITY, .sqnr_db = INFINITY};
+    bd_status st = BD_OK;
+    in.ctl = g->ctl;
+    if (!bd_session_is_float(&s->t))
+        st = bd_acts_error(&e, &in, &s->t, err);
+    s->err2 = isfinite(e.sqnr_db) ? pow(10, -e.sqnr_db / 10) : 0;
+    s->psnr_db = isnan(e.psnr_db) ? INFINITY : e.psnr_db;
+    s->done = st == BD_OK;
+    return st;
+}
+
 static bd_status price(struct slot *s, const struct gather *g,
                        struct bd_err *err)
 {
+    if (s->input)
+        return price_input(s, g, err);
     struct bd_fits *fits = g->a->fits;
     struct bd_weights w = bd_fits_weights(fits, (int)s->layer);
     const struct bd_basic *b;
@@ -284,9 +213,11 @@ static bd_status price_range(struct gather *g, size_t from, size_t to)
         for (size_t i = 0; i < n; i++)
             if (st[i] != BD_OK)
                 return BD_ECANCELLED;
-        /* Here, not there: several slots are of one layer. */
-        for (size_t i = 0; i < n; i++)
-            g->power[g->slot[from + i].layer] = g->slot[from + i].power;
+        for (size_t i = 0; i < n; i++) {
+            const struct slot *s = &g->slot[from + i];
+            if (!s->input) /* several slots of one layer: here, not there */
+                g->power[s->layer] = s->power;
+        }
         bd_ctl_progress(g->ctl, (int64_t)(from + n), (int64_t)g->n);
     }
     return BD_OK;
@@ -294,122 +225,100 @@ static bd_status price_range(struct gather *g, size_t from, size_t to)
 
 /* ------------------------------------------------------------------ losses */
 
-struct pair {
-    double err2, loss;
+struct side { /* of the network: its weights, or its inputs */
+    const struct gather *g;
+    bool input;
+    int metric;             /* -1 = nothing was measured */
+    struct bd_loss_pair *p; /* scratch */
+    double rate;            /* loss per noise-to-signal ratio */
 };
 
-static int by_err(const void *a, const void *b)
-{
-    const struct pair *x = a, *y = b;
-    if (x->err2 != y->err2)
-        return x->err2 < y->err2 ? -1 : 1;
-    return x->loss < y->loss ? -1 : x->loss > y->loss;
-}
-
-/* Sorted, positive, never falling. */
-static size_t tidy(struct pair *p, size_t n)
-{
-    size_t kept = 0;
-    qsort(p, n, sizeof *p, by_err);
-    for (size_t i = 0; i < n; i++) {
-        if (!(p[i].err2 > 0) || !isfinite(p[i].loss))
-            continue;
-        p[kept] = p[i];
-        if (kept > 0 && p[kept].err2 == p[kept - 1].err2)
-            kept--;
-        p[kept].loss = fmax(p[i].loss, kept > 0 ? p[kept - 1].loss : 1e-12);
-        kept++;
-    }
-    return kept;
-}
-
-static double interpolate(const struct pair *p, size_t n, double err2)
-{
-    size_t k = 1;
-    if (!(err2 > 0))
-        return 0;
-    if (err2 <= p[0].err2)
-        return p[0].loss * err2 / p[0].err2;
-    while (k < n && p[k].err2 < err2)
-        k++;
-    if (k == n)
-        return p[n - 1].loss * err2 / p[n - 1].err2;
-    double f = log(err2 / p[k - 1].err2) / log(p[k].err2 / p[k - 1].err2);
-    return exp(log(p[k - 1].loss) + f * log(p[k].loss / p[k - 1].loss));
-}
-
-/* The kind of loss to use of those a sweep measured. */
-static int metric_of(const struct bd_sens_table *t)
-{
-    static const enum bd_sens_metric order[] = {
-        BD_SENS_KL, BD_SENS_LOSS, BD_SENS_OUT_MSE, BD_SENS_FISHER,
-        BD_SENS_TOP1};
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
-        if (t->metrics & 1u << order[i])
-            return order[i];
-    return -1;
-}
-
 /* Gathers what was measured of one layer into p; returns the count. */
-static size_t pairs_of(struct pair *p, const struct gather *g, size_t layer,
-                       int metric)
+static size_t pairs_of(const struct side *d, size_t layer)
 {
     size_t n = 0;
-    for (size_t i = 0; i < g->n; i++)
-        if (g->slot[i].point && g->slot[i].done && g->slot[i].layer == layer)
-            p[n++] = (struct pair){g->slot[i].err2,
-                                   g->slot[i].point->value[metric]};
-    return tidy(p, n);
+    for (size_t i = 0; i < d->g->n && d->metric >= 0; i++) {
+        const struct slot *s = &d->g->slot[i];
+        if (s->point && s->done && s->layer == layer && s->input == d->input)
+            d->p[n++] = (struct bd_loss_pair){s->err2,
+                                              s->point->value[d->metric]};
+    }
+    return bd_loss_tidy(d->p, n);
+}
+
+/* What noise-to-signal ratios are of. */
+static double power_of(const struct side *d, size_t layer)
+{
+    return d->input ? 1 : d->g->power[layer];
 }
 
 /* Layers a sweep has not reached yet: their noise-to-signal ratio, at the
  * rate the others show. */
-static double rate_of(const struct gather *g, struct pair *p, int metric)
+static void set_rate(struct side *d)
 {
     double loss = 0, ratio = 0;
-    for (size_t i = 0; i < g->a->m->nlayers; i++) {
-        size_t n = pairs_of(p, g, i, metric);
-        for (size_t k = 0; k < n && g->power[i] > 0; k++) {
-            loss += p[k].loss;
-            ratio += p[k].err2 / g->power[i];
+    for (size_t i = 0; i < d->g->a->m->nlayers; i++) {
+        size_t n = pairs_of(d, i);
+        for (size_t k = 0; k < n && power_of(d, i) > 0; k++) {
+            loss += d->p[k].loss;
+            ratio += d->p[k].err2 / power_of(d, i);
         }
     }
-    return ratio > 0 && loss > 0 ? loss / ratio : 1;
+    if (ratio > 0 && loss > 0)
+        d->rate = loss / ratio;
+}
+
+static void say_source(char *out, size_t cap, const struct side *d,
+                       size_t known)
+{
+    size_t n = d->g->a->m->nlayers;
+    const char *name = known > 0 ? bd_sens_metric_names[d->metric] : "";
+    long long images = (long long)d->g->a->sens.images;
+    if (known == 0)
+        snprintf(out, cap, "noise-to-signal ratio of the %s",
+                 d->input ? "inputs" : "weights");
+    else if (known < n)
+        snprintf(out, cap, "%s of %lld images, %zu of %zu layers", name,
+                 images, known, n);
+    else
+        snprintf(out, cap, "%s of %lld images", name, images);
+}
+
+/* Of one side; the count of layers that were measured. */
+static size_t set_side(struct bd_cands *c, struct side *d)
+{
+    const size_t *first = d->input ? c->first_in : c->first;
+    struct bd_cand *list = d->input ? c->in : c->c;
+    size_t known = 0;
+    set_rate(d);
+    for (size_t i = 0; i < c->n; i++) {
+        size_t n = pairs_of(d, i);
+        double power = power_of(d, i);
+        known += n > 0;
+        for (size_t k = first[i]; k < first[i + 1]; k++)
+            list[k].loss = n > 0 ? bd_loss_at(d->p, n, list[k].err2)
+                           : power > 0 ? d->rate * list[k].err2 / power
+                                       : 0;
+    }
+    return known;
 }
 
 static bd_status set_losses(struct bd_cands *c, const struct gather *g,
                             struct bd_err *err)
 {
-    const struct bd_sens_table *s = &g->a->sens;
-    int metric = metric_of(s);
-    struct pair *p = bd_alloc(s->n + 1, sizeof *p);
-    size_t known = 0;
-    if (!p)
+    struct side d = {.g = g, .metric = bd_loss_metric(&g->a->sens), .rate = 1,
+                     .p = bd_alloc(g->a->sens.n + 1, sizeof *d.p)};
+    if (!d.p)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    double rate = metric >= 0 ? rate_of(g, p, metric) : 1;
-    for (size_t i = 0; i < c->n; i++) {
-        size_t n = metric >= 0 ? pairs_of(p, g, i, metric) : 0;
-        known += n > 0;
-        for (size_t k = c->first[i]; k < c->first[i + 1]; k++) {
-            double e = c->c[k].err2;
-            c->c[k].loss = n > 0 ? interpolate(p, n, e)
-                           : c->power[i] > 0 ? rate * e / c->power[i]
-                                             : 0;
-        }
-    }
-    bd_free(p);
+    size_t known = set_side(c, &d);
     c->measured = known > 0;
-    if (known == 0)
-        snprintf(c->source, sizeof c->source,
-                 "noise-to-signal ratio of the weights");
-    else if (known < c->n)
-        snprintf(c->source, sizeof c->source,
-                 "%s of %lld images, %zu of %zu layers",
-                 bd_sens_metric_names[metric], (long long)s->images, known,
-                 c->n);
-    else
-        snprintf(c->source, sizeof c->source, "%s of %lld images",
-                 bd_sens_metric_names[metric], (long long)s->images);
+    say_source(c->source, sizeof c->source, &d, known);
+    if (c->in) { /* at the weights' rate, unless they have their own */
+        d.input = true;
+        known = set_side(c, &d);
+        say_source(c->source_in, sizeof c->source_in, &d, known);
+    }
+    bd_free(d.p);
     return BD_OK;
 }
 
@@ -423,11 +332,33 @@ static int by_cost(const void *a, const void *b)
     return x->key - y->key;
 }
 
+/* The candidates of one side, layer by layer. */
+static void fill_side(struct bd_cand *to, size_t *first,
+                      const struct gather *g, bool input)
+{
+    const struct bd_model *m = g->a->m;
+    size_t at = 0;
+    for (size_t i = 0; i < m->nlayers; i++) {
+        first[i] = at;
+        for (size_t k = 0; k < g->n; k++) {
+            const struct slot *s = &g->slot[k];
+            if (s->layer == i && s->done && !s->point && s->input == input)
+                to[at++] = (struct bd_cand){
+                    s->t, s->key,
+                    input ? s->t.bits : bd_stored_bits(m, (int)i, &s->t),
+                    s->err2, s->psnr_db, 0};
+        }
+        qsort(to + first[i], at - first[i], sizeof *to, by_cost);
+    }
+    first[m->nlayers] = at;
+}
+
 /* A table of the candidates priced so far. */
 static bd_status make(struct bd_cands **out, const struct gather *g,
                       bool partial, struct bd_err *err)
 {
-    size_t n = g->a->m->nlayers, at = 0;
+    size_t n = g->a->m->nlayers;
+    bool in = g->a->inputs;
     struct bd_cands *c = bd_calloc(1, sizeof *c);
     if (!c)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
@@ -437,23 +368,16 @@ static bd_status make(struct bd_cands **out, const struct gather *g,
     c->first = bd_calloc(n + 1, sizeof *c->first);
     c->c = bd_calloc(g->n + 1, sizeof *c->c);
     c->power = bd_calloc(n + 1, sizeof *c->power);
-    if (!c->first || !c->c || !c->power) {
+    c->first_in = in ? bd_calloc(n + 1, sizeof *c->first_in) : NULL;
+    c->in = in ? bd_calloc(g->n + 1, sizeof *c->in) : NULL;
+    if (!c->first || !c->c || !c->power || (in && (!c->first_in || !c->in))) {
         bd_cands_unref(c);
         return bd_fail(err, BD_ENOMEM, out_of_memory);
     }
     memcpy(c->power, g->power, n * sizeof *c->power);
-    for (size_t i = 0; i < n; i++) {
-        c->first[i] = at;
-        for (size_t k = 0; k < g->n; k++) {
-            const struct slot *s = &g->slot[k];
-            if (s->layer == i && s->done && !s->point)
-                c->c[at++] = (struct bd_cand){
-                    s->t, s->key, bd_stored_bits(g->a->m, (int)i, &s->t),
-                    s->err2, s->psnr_db, 0};
-        }
-        qsort(c->c + c->first[i], at - c->first[i], sizeof *c->c, by_cost);
-    }
-    c->first[n] = at;
+    fill_side(c->c, c->first, g, false);
+    if (in)
+        fill_side(c->in, c->first_in, g, true);
     bd_status st = set_losses(c, g, err);
     if (st != BD_OK)
         bd_cands_unref(c);
@@ -471,6 +395,8 @@ static int quick_first(const void *a, const void *b)
         return qx - qy;
     if (x->layer != y->layer)
         return x->layer < y->layer ? -1 : 1;
+    if (x->input != y->input)
+        return (int)x->input - (int)y->input;
     return x->key != y->key ? x->key - y->key
                             : (int)x->t.bits - (int)y->t.bits;
 }
@@ -492,10 +418,21 @@ static bd_status price_all(struct gather *g, struct bd_err *err)
     while (quick < g->n && g->slot[quick].t.grain == BD_GRAIN_TENSOR)
         quick++;
     bd_status st = price_range(g, 0, quick);
-    if (st == BD_OK && quick < g->n && make(&c, g, true, err) == BD_OK &&
+    if (st == BD_OK && quick < g->n && !g->a->inputs &&
+        make(&c, g, true, err) == BD_OK &&
         !(all_have_some(c) && bd_ctl_post(g->ctl, c)))
         bd_cands_unref(c);
     return st == BD_OK ? price_range(g, quick, g->n) : st;
+}
+
+/* What inputs are priced by. */
+static bd_status begin_inputs(struct gather *g, struct bd_err *err)
+{
+    g->tie = bd_alloc(g->a->m->nlayers + 1, sizeof *g->tie);
+    if (!g->tie)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    bd_status st = bd_session_ties(g->tie, g->a->m, false, err);
+    return st == BD_OK ? bd_bench_calibrate(g->a->bench, g->ctl, err) : st;
 }
 
 bd_status bd_cands_build(struct bd_cands **out, const struct bd_cands_ask *a,
@@ -506,15 +443,21 @@ bd_status bd_cands_build(struct bd_cands **out, const struct bd_cands_ask *a,
     g.power = bd_calloc(a->m->nlayers + 1, sizeof *g.power);
     if (!g.power)
         st = bd_fail(err, BD_ENOMEM, out_of_memory);
-    for (size_t i = 0; i < a->m->nlayers && st == BD_OK; i++)
-        st = add_layer(&g, i, err);
+    else if (a->inputs)
+        st = begin_inputs(&g, err);
+    for (size_t i = 0; i < a->m->nlayers && st == BD_OK; i++) {
+        st = add_layer(&g, i, false);
+        if (st == BD_OK && a->inputs)
+            st = add_layer(&g, i, true);
+    }
     if (st == BD_OK)
-        st = add_measured(&g, err);
+        st = add_measured(&g);
     if (st == BD_OK)
         st = price_all(&g, err);
     if (st == BD_OK)
         st = make(out, &g, false, err);
     bd_free(g.slot);
+    bd_free(g.tie);
     bd_free(g.power);
     return st;
 }

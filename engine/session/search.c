@@ -74,55 +74,68 @@ bool bd_search_needs_images(const struct bd_search_opts *o)
     return bd_search_measures(o) || o->method == BD_SEARCH_BOTTLENECK;
 }
 
-double bd_search_cost(const struct bd_cost *c, enum bd_budget b)
+double bd_search_cost(const struct bd_cost *c, const struct bd_search_opts *o)
 {
-    if (b == BD_BUDGET_SIZE)
+    if (o->budget == BD_BUDGET_SIZE)
         return (double)((c->size_bits + 7) / 8);
-    return b == BD_BUDGET_BOPS ? c->bops : c->avg_bits_w;
+    if (o->budget == BD_BUDGET_BOPS)
+        return c->bops;
+    return o->what == BD_SENS_A ? c->avg_bits_a : c->avg_bits_w;
+}
+
+static void say_source(struct bd_search_result *r, const struct bd_cands *c)
+{
+    bool both = r->what == BD_SENS_WA && strcmp(c->source, c->source_in) != 0;
+    snprintf(r->source, sizeof r->source, "%s%s%s",
+             r->what == BD_SENS_A ? c->source_in : c->source,
+             both ? "; of inputs: " : "", both ? c->source_in : "");
 }
 
 /* "dp 4.50 b": what the undo list and the points of the front call it. */
 void bd_search_label(struct bd_search_result *r, const struct bd_search_ask *a)
 {
     bd_cost_of(&r->size, a->m, a->plan, &r->cfg);
-    r->cost = bd_search_cost(&r->size, a->o->budget);
-    snprintf(r->name, sizeof r->name, "%s %.2f b",
-             bd_search_names[a->o->method], r->size.avg_bits_w);
-    snprintf(r->source, sizeof r->source, "%s", a->cands->source);
+    r->cost = bd_search_cost(&r->size, a->o);
+    r->what = a->o->what;
+    const char *how = bd_search_names[a->o->method];
+    if (!(r->what & BD_SENS_A))
+        snprintf(r->name, sizeof r->name, "%s %.2f b", how,
+                 r->size.avg_bits_w);
+    else if (r->what == BD_SENS_A)
+        snprintf(r->name, sizeof r->name, "%s inputs %.2f b", how,
+                 r->size.avg_bits_a);
+    else
+        snprintf(r->name, sizeof r->name, "%s %.2f/%.2f b", how,
+                 r->size.avg_bits_w, r->size.avg_bits_a);
+    say_source(r, a->cands);
 }
 
 /* ------------------------------------------------------------- the problem */
 
-bool bd_search_locked(const struct bd_search_ask *a, size_t layer)
+/* Stored bits or bit operations; the floors of both sides have no common
+ * cost, and take the bits of the weights and of the values that come in. */
+double bd_search_layer_cost(const struct bd_search_ask *a, size_t i,
+                            const struct bd_tensorcfg *w,
+                            const struct bd_tensorcfg *in)
 {
-    const char *const *g = a->o->lock;
-    if (a->cfg->layer[layer].locked)
-        return true;
-    for (; g && *g; g++)
-        if (bd_glob(*g, a->m->layer[layer].name))
-            return true;
-    return false;
+    const struct bd_search_opts *o = a->o;
+    double cost = 0;
+    if (o->budget == BD_BUDGET_BOPS)
+        return a->plan ? (double)bd_plan_macs(a->plan, a->m->layer[i].node) *
+                             bd_code_bits(w) * in->bits
+                       : 0;
+    if (o->what != BD_SENS_A)
+        cost = (double)bd_stored_bits(a->m, (int)i, w);
+    if (o->what == BD_SENS_A || (o->what == BD_SENS_WA && bd_search_floors(o)))
+        cost += bd_input_size(a->m, a->plan, (int)i) * in->bits;
+    return cost;
 }
 
-static double code_bits(const struct bd_tensorcfg *w)
-{
-    double sum = 0;
-    if (!w->channel || w->channel->n == 0)
-        return w->bits;
-    for (int c = 0; c < w->channel->n; c++)
-        sum += w->channel->bits[c];
-    return sum / w->channel->n;
-}
-
-/* Of one layer under one choice, in bits or bit operations. */
+/* Of one layer with the input it has. */
 static double cost_of(const struct bd_search_ask *a, size_t i,
                       const struct bd_tensorcfg *t)
 {
-    if (a->o->budget != BD_BUDGET_BOPS)
-        return (double)bd_stored_bits(a->m, (int)i, t);
-    return a->plan ? (double)bd_plan_macs(a->plan, a->m->layer[i].node) *
-                         code_bits(t) * a->cfg->layer[i].a.bits
-                   : 0;
+    return bd_search_layer_cost(a, i, t, &a->cfg->layer[i].a);
 }
 
 static int64_t weights_of(const struct bd_model *m)
@@ -130,6 +143,14 @@ static int64_t weights_of(const struct bd_model *m)
     int64_t n = 0;
     for (size_t i = 0; i < m->nlayers; i++)
         n += bd_tensor_count(&m->value[m->layer[i].weight].t);
+    return n;
+}
+
+static double inputs_of(const struct bd_search_ask *a)
+{
+    double n = 0;
+    for (size_t i = 0; i < a->m->nlayers; i++)
+        n += bd_input_size(a->m, a->plan, (int)i);
     return n;
 }
 
@@ -152,11 +173,13 @@ static void set_budget(struct bd_search_problem *sp,
         sp->unit = 8;
         sp->offset = 32.0 * (double)(a->m->params - weights);
     } else if (a->o->budget != BD_BUDGET_BOPS) {
-        sp->unit = (double)weights;
+        sp->unit = a->o->what == BD_SENS_A ? inputs_of(a) : (double)weights;
     }
     sp->p.budget = a->o->target > 0
                        ? a->o->target * sp->unit - sp->offset
                        : present_cost(a);
+    if (sp->joint && bd_search_floors(a->o))
+        sp->p.budget = 0; /* nothing that is there costs any */
 }
 
 static void add_layer(struct bd_search_problem *sp,
@@ -184,57 +207,12 @@ static void add_layer(struct bd_search_problem *sp,
 
 /* ----------------------------------------------------------------- ties */
 
-/* All layers of either side of "A=B" are one group. */
-static bd_status tie_words(int *tie, const struct bd_search_ask *a,
-                           const char *word, struct bd_err *err)
-{
-    const char *eq = strchr(word, '=');
-    char left[300], shown[128];
-    int group = (int)a->m->nlayers, hits[2] = {0, 0};
-    bd_text_show(shown, sizeof shown, word, 40);
-    if (!eq || (size_t)(eq - word) >= sizeof left)
-        return bd_fail(err, BD_EINVALID, "tie '%s': write LAYER=LAYER", shown);
-    snprintf(left, sizeof left, "%.*s", (int)(eq - word), word);
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < a->m->nlayers; i++) {
-            const char *name = a->m->layer[i].name;
-            bool l = bd_glob(left, name), r = bd_glob(eq + 1, name);
-            if (!l && !r)
-                continue;
-            hits[0] += l;
-            hits[1] += r;
-            if (pass == 0 && tie[i] >= 0 && tie[i] < group)
-                group = tie[i];
-            int old = tie[i];
-            tie[i] = pass == 1 ? group : tie[i];
-            for (size_t k = 0; pass == 1 && old >= 0 && k < a->m->nlayers; k++)
-                if (tie[k] == old)
-                    tie[k] = group;
-        }
-    if (!hits[0] || !hits[1])
-        return bd_fail(err, BD_EINVALID, "tie '%s': no layer has %s name",
-                       shown, hits[0] ? "the second" : "the first");
-    if (group == (int)a->m->nlayers) { /* a new one */
-        int next = 0;
-        for (size_t i = 0; i < a->m->nlayers; i++)
-            next = tie[i] >= next && tie[i] < group ? tie[i] + 1 : next;
-        for (size_t i = 0; i < a->m->nlayers; i++)
-            tie[i] = tie[i] == group ? next : tie[i];
-    }
-    return BD_OK;
-}
-
 static bd_status set_ties(struct bd_search_problem *sp,
                           const struct bd_search_ask *a, struct bd_err *err)
 {
     int *tie = bd_alloc(a->m->nlayers + 1, sizeof *tie);
-    bd_status st = tie ? BD_OK : bd_fail(err, BD_ENOMEM, out_of_memory);
-    for (size_t i = 0; st == BD_OK && i < a->m->nlayers; i++)
-        tie[i] = -1;
-    if (st == BD_OK && a->o->tie_outputs)
-        st = bd_session_ties(tie, a->m, true, err);
-    for (const char *const *t = a->o->tie; st == BD_OK && t && *t; t++)
-        st = tie_words(tie, a, *t, err);
+    bd_status st = tie ? bd_search_ties(tie, a, false, err)
+                       : bd_fail(err, BD_ENOMEM, out_of_memory);
     /* A locked layer keeps what it has; others need not follow it into a
      * form they may not even know. */
     for (size_t i = 0; st == BD_OK && i < a->m->nlayers; i++)
@@ -243,41 +221,45 @@ static bd_status set_ties(struct bd_search_problem *sp,
     return st;
 }
 
-static bd_status check_locks(const struct bd_search_ask *a, struct bd_err *err)
+static bd_status weights_alone(struct bd_search_problem *sp,
+                               const struct bd_search_ask *a,
+                               struct bd_err *err)
 {
-    char shown[128];
-    for (const char *const *g = a->o->lock; g && *g; g++) {
-        size_t i = 0;
-        while (i < a->m->nlayers && !bd_glob(*g, a->m->layer[i].name))
-            i++;
-        if (i == a->m->nlayers)
-            return bd_fail(err, BD_EINVALID, "lock '%s': no layer matches",
-                           bd_text_show(shown, sizeof shown, *g, 40));
-    }
-    return BD_OK;
+    size_t n = a->m->nlayers, all = a->cands->first[n] + n + 1, at = 0;
+    sp->layer = bd_calloc(n + 1, sizeof *sp->layer);
+    sp->option = bd_calloc(all, sizeof *sp->option);
+    sp->cand = bd_calloc(all, sizeof *sp->cand);
+    if (!sp->layer || !sp->option || !sp->cand)
+        return bd_fail(err, BD_ENOMEM, out_of_memory);
+    for (size_t i = 0; i < n; i++)
+        add_layer(sp, a, i, &at);
+    sp->p.n = n;
+    sp->p.layer = sp->layer;
+    return set_ties(sp, a, err);
+}
+
+static bd_status check(const struct bd_search_ask *a, struct bd_err *err)
+{
+    const struct bd_search_opts *o = a->o;
+    if (o->budget == BD_BUDGET_BOPS && !a->plan)
+        return bd_fail(err, BD_EINVALID,
+                       "bit operations need a graph; avg-bits or size works");
+    if (o->budget == BD_BUDGET_SIZE && o->what == BD_SENS_A)
+        return bd_fail(err, BD_EINVALID,
+                       "'size' counts weights, and inputs alone are searched; "
+                       "avg-bits (of inputs) or bops works");
+    return bd_search_locks(a, err);
 }
 
 bd_status bd_search_problem_init(struct bd_search_problem *sp,
                                  const struct bd_search_ask *a,
                                  struct bd_err *err)
 {
-    size_t n = a->m->nlayers, all = a->cands->first[n] + n + 1, at = 0;
-    *sp = (struct bd_search_problem){
-        .layer = bd_calloc(n + 1, sizeof *sp->layer),
-        .option = bd_calloc(all, sizeof *sp->option),
-        .cand = bd_calloc(all, sizeof *sp->cand)};
-    bd_status st = sp->layer && sp->option && sp->cand
-                       ? check_locks(a, err)
-                       : bd_fail(err, BD_ENOMEM, out_of_memory);
-    if (st == BD_OK && a->o->budget == BD_BUDGET_BOPS && !a->plan)
-        st = bd_fail(err, BD_EINVALID,
-                     "bit operations need a graph; avg-bits or size works");
-    for (size_t i = 0; i < n && st == BD_OK; i++)
-        add_layer(sp, a, i, &at);
+    *sp = (struct bd_search_problem){0};
+    bd_status st = check(a, err);
     if (st == BD_OK)
-        st = set_ties(sp, a, err);
-    sp->p.n = n;
-    sp->p.layer = sp->layer;
+        st = a->o->what & BD_SENS_A ? bd_joint_init(sp, a, err)
+                                    : weights_alone(sp, a, err);
     if (st == BD_OK)
         set_budget(sp, a);
     else
@@ -290,6 +272,7 @@ void bd_search_problem_done(struct bd_search_problem *sp)
     bd_free(sp->layer);
     bd_free(sp->option);
     bd_free(sp->cand);
+    bd_joint_free(sp->joint);
     *sp = (struct bd_search_problem){0};
 }
 
@@ -345,19 +328,15 @@ static bool solve_uniform(struct bd_alloc_result *r, int *pick, double *least,
     return !isinf(r->loss);
 }
 
-/* Cheapest choice of each group that keeps the floor; exact, since groups
- * are independent.  floor_of: the layer's own. */
-static double floor_of(const struct bd_search_problem *sp, size_t i,
-                       const struct bd_search_opts *o)
+double bd_search_floor(const struct bd_search_opts *o,
+                       const struct bd_cand *c, size_t n)
 {
     double best = -INFINITY;
     if (o->budget == BD_BUDGET_PSNR_MIN)
         return o->target;
-    for (size_t k = 0; k < sp->layer[i].n; k++) {
-        const struct bd_cand *c = picked(sp, i, (int)k);
-        if (c && isfinite(c->psnr_db))
-            best = fmax(best, c->psnr_db);
-    }
+    for (size_t k = 0; k < n; k++)
+        if (isfinite(c[k].psnr_db))
+            best = fmax(best, c[k].psnr_db);
     return best - o->target;
 }
 
@@ -375,8 +354,9 @@ static bd_status below_floor(const struct bd_search_problem *sp, size_t i,
                    best, want);
 }
 
-/* Options below the floor are priced out of reach, then the cheapest sum
- * wins: the problem with cost and loss exchanged and no budget. */
+/* Cheapest choice of each group that keeps the floor; exact, since groups
+ * are independent.  Options below the floor are priced out of reach, then the
+ * cheapest sum wins: the problem with cost and loss exchanged, no budget. */
 static bd_status solve_floor(struct bd_alloc_result *r,
                              const struct bd_search_problem *sp,
                              const struct bd_search_opts *o,
@@ -392,7 +372,8 @@ static bd_status solve_floor(struct bd_alloc_result *r,
     if (!layer || !opt)
         st = bd_fail(err, BD_ENOMEM, out_of_memory);
     for (size_t i = 0; i < n && st == BD_OK; i++) {
-        double want = floor_of(sp, i, o);
+        const struct bd_cand *of = picked(sp, i, 0);
+        double want = of ? bd_search_floor(o, of, sp->layer[i].n) : 0;
         bool any = false;
         layer[i] = sp->layer[i];
         layer[i].option = opt + at;
@@ -451,7 +432,8 @@ static bd_status pick_uniform(struct bd_alloc_result *r,
     double least;
     if (!pick)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    bool ok = solve_uniform(r, pick, &least, sp);
+    bool ok = sp->joint ? bd_joint_uniform(r, &least, sp)
+                        : solve_uniform(r, pick, &least, sp);
     bd_free(pick);
     r->bound = 0;
     return ok ? BD_OK : too_small(sp, least, a, err);
@@ -467,12 +449,14 @@ static bd_status pick_all(struct bd_alloc_result *r,
     struct bd_err why = {0};
     struct bd_alloc_point front;
     bd_status st;
-    if (a->o->budget == BD_BUDGET_PSNR_MIN ||
-        a->o->budget == BD_BUDGET_PSNR_LOSS)
+    bool floors = bd_search_floors(a->o);
+    if (floors && !sp->joint)
         return solve_floor(r, sp, a->o, err);
-    if (a->o->method == BD_SEARCH_UNIFORM)
+    if (a->o->method == BD_SEARCH_UNIFORM && !floors)
         return pick_uniform(r, sp, a, err);
-    st = bd_allocator_find(name)->solve(r, &sp->p, &why);
+    st = bd_allocator_find(floors ? "dp" : name)->solve(r, &sp->p, &why);
+    if (st == BD_OK && sp->joint)
+        st = bd_joint_bound(r, sp);
     if (st != BD_EINVALID)
         return st == BD_OK ? st : bd_fail(err, st, "%s", why.msg);
     bool some = bd_alloc_front(&front, 1, &sp->p) > 0;
@@ -480,6 +464,21 @@ static bd_status pick_all(struct bd_alloc_result *r,
 }
 
 /* ------------------------------------------------------------- the answer */
+
+/* Under a floor the allocator's losses are costs. */
+static void set_joint(struct bd_search_result *res,
+                      const struct bd_search_problem *sp,
+                      const struct bd_search_ask *a,
+                      const struct bd_alloc_result *r)
+{
+    bool floors = bd_search_floors(a->o);
+    bool uniform = a->o->method == BD_SEARCH_UNIFORM && !floors;
+    double loss = bd_joint_set(&res->cfg, sp, uniform ? NULL : r->pick);
+    if (floors) {
+        res->loss = loss;
+        res->bound = (double)NAN;
+    }
+}
 
 static bd_status answer(struct bd_search_result *out,
                         const struct bd_search_problem *sp,
@@ -491,7 +490,9 @@ static bd_status answer(struct bd_search_result *out,
     bd_status st = bd_bitcfg_copy(&res.cfg, a->cfg);
     if (st != BD_OK)
         return st;
-    for (size_t i = 0; i < sp->p.n; i++) {
+    if (sp->joint)
+        set_joint(&res, sp, a, r);
+    for (size_t i = 0; i < sp->p.n && !sp->joint; i++) {
         const struct bd_cand *c = picked(sp, i, r->pick[i]);
         if (c)
             bd_layercfg_set(&res.cfg.layer[i], true, &c->t);
@@ -513,7 +514,7 @@ bd_status bd_search_solve(struct bd_search_result *out,
     bd_status st = bd_search_problem_init(&sp, a, err);
     if (st != BD_OK)
         return st;
-    r.pick = bd_calloc(sp.p.n + 1, sizeof *r.pick);
+    r.pick = bd_calloc(a->m->nlayers + 1, sizeof *r.pick);
     st = r.pick ? pick_all(&r, &sp, a, err)
                 : bd_fail(err, BD_ENOMEM, out_of_memory);
     if (st == BD_OK && answer(out, &sp, a, &r) != BD_OK)

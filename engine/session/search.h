@@ -13,7 +13,8 @@ struct bd_session;
  * every layer would cost and lose is gathered once on the long lane; after
  * that each change of method or budget is answered at once. */
 enum bd_budget {
-    BD_BUDGET_AVG_BITS,  /* stored bits per weight, scales included */
+    BD_BUDGET_AVG_BITS,  /* stored bits per weight, scales included; of a
+                            search of inputs alone their mean width */
     BD_BUDGET_SIZE,      /* bytes of all parameters */
     BD_BUDGET_BOPS,      /* macs * weight bits * activation bits */
     BD_BUDGET_PSNR_MIN,  /* dB every layer must reach, as cheap as can be */
@@ -34,6 +35,11 @@ extern const char *const bd_search_names[]; /* "dp", ..., NULL-ended */
 struct bd_search_opts { /* zero-initialised: defaults */
     enum bd_search_method method;
     enum bd_budget budget;
+    enum bd_sens_what what; /* what is chosen; 0 = weights, and inputs too
+                               where bit operations are the budget and there
+                               are images to calibrate them.  Inputs that
+                               share a grid (bd_session_ties) take the same
+                               choice; those in float take 'uniform'. */
     double target;       /* of the budget; 0 = what the configuration has */
     int nbits, bits[16]; /* widths; nbits 0 = 2 to 8 */
     const char *methods; /* "uniform,apot:channel:mse": what layers may take;
@@ -50,7 +56,8 @@ struct bd_search_opts { /* zero-initialised: defaults */
 struct bd_search_result {
     struct bd_bitcfg cfg;    /* owned */
     char name[48];           /* "dp 4.50 b" */
-    char source[96];         /* where the losses come from, in words */
+    char source[160];        /* where the losses come from, in words */
+    enum bd_sens_what what;  /* was chosen; the rest is as it was */
     struct bd_cost size;     /* of cfg, exactly bd_cost_of */
     double loss;             /* sum over unlocked layers */
     double cost, budget;     /* in the budget's own unit */

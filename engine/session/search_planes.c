@@ -81,7 +81,8 @@ bd_status bd_search_planes(struct bd_search_result *out,
                            const struct bd_session *s,
                            const struct bd_search_opts *o, struct bd_err *err)
 {
-    struct bd_search_result r = {.optimal = true, .bound = (double)NAN};
+    struct bd_search_result r = {.optimal = true, .bound = (double)NAN,
+                                 .what = BD_SENS_A};
     struct bd_planes_wish w;
     bd_status st = wish_of(&w, s, o, err);
     if (st != BD_OK)

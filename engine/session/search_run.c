@@ -121,13 +121,20 @@ static int by_cost(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* What the walk counts: of both sides only bit operations do. */
+static enum bd_budget walk_by(const struct bd_search_ask *a)
+{
+    return a->o->what == BD_SENS_WA && a->plan ? BD_BUDGET_BOPS
+                                               : BD_BUDGET_AVG_BITS;
+}
+
 /* Costs worth trying, ascending: those of the convex front. */
 static bd_status front_costs(double **out, size_t *n, struct run *r)
 {
     struct bd_search_opts o = *r->a->o;
     struct bd_search_ask a = *r->a;
     struct bd_search_problem sp;
-    o.budget = BD_BUDGET_AVG_BITS;
+    o.budget = walk_by(r->a);
     o.target = 0;
     a.o = &o;
     bd_status st = bd_search_problem_init(&sp, &a, r->err);
@@ -151,14 +158,14 @@ static bd_status front_costs(double **out, size_t *n, struct run *r)
     return st;
 }
 
-/* The estimate's answer at that many bits per weight, measured. */
+/* The estimate's answer at that cost, measured. */
 static bd_status at_cost(struct bd_search_result *out, struct run *r,
-                         double avg)
+                         double cost)
 {
     struct bd_search_opts o = *r->a->o;
     struct bd_search_ask a = *r->a;
-    o.budget = BD_BUDGET_AVG_BITS;
-    o.target = avg;
+    o.budget = walk_by(r->a);
+    o.target = cost;
     if (o.method == BD_SEARCH_MEASURED)
         o.method = BD_SEARCH_DP;
     a.o = &o;
@@ -358,6 +365,10 @@ static bd_status measured(struct run *r)
         return bd_fail(r->err, BD_EINVALID,
                        "'measured' spends avg-bits or size; dp takes the "
                        "other budgets");
+    if (o.what & BD_SENS_A)
+        return bd_fail(r->err, BD_EINVALID,
+                       "'measured' moves the widths of weights; dp chooses "
+                       "inputs too");
     if (o.tie || o.tie_outputs)
         return bd_fail(r->err, BD_EINVALID,
                        "'measured' moves layers one by one: dp keeps ties");

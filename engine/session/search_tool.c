@@ -50,46 +50,6 @@ static struct bd_search_ask ask_of(const struct bd_session *s,
 
 /* --------------------------------------------------------- the candidates */
 
-static bd_status fill_ask(struct bd_cands_ask *a, struct bd_session *s,
-                          const struct bd_search_opts *o)
-{
-    const struct bd_sens_table *sens = o->sens ? o->sens : bd_session_sens(s);
-    *a = (struct bd_cands_ask){.m = s->m, .fits = s->fits, .pool = s->pool,
-                               .nbits = o->nbits};
-    for (int k = 0; k < o->nbits && k < 16; k++)
-        a->bits[k] = o->bits[k];
-    if (a->nbits <= 0)
-        for (a->nbits = 0; a->nbits < 7; a->nbits++)
-            a->bits[a->nbits] = a->nbits + 2;
-    if (o->methods)
-        snprintf(a->methods, sizeof a->methods, "%s", o->methods);
-    bd_status st = bd_bitcfg_copy(&a->cfg, &s->cfg);
-    if (st == BD_OK && sens)
-        st = bd_sens_copy(&a->sens, sens);
-    return st;
-}
-
-/* Of all that determines a table: the forms depend on what layers have, but
- * not on their widths.  salt: of the network, which a repair changes. */
-static uint64_t ask_digest(const struct bd_cands_ask *a, uint64_t salt)
-{
-    uint64_t d = bd_digest(a->bits, sizeof a->bits, (uint64_t)a->nbits);
-    d = bd_digest(a->methods, strlen(a->methods), d);
-    for (size_t i = 0; i < a->cfg.n && !a->methods[0]; i++) {
-        struct bd_tensorcfg t = a->cfg.layer[i].w;
-        t.channel = NULL;
-        t.planes = NULL;
-        t.bits = t.bits == 32 ? 32 : 8;
-        uint64_t v[2] = {d, bd_tensorcfg_digest(&t)};
-        d = bd_digest(v, sizeof v, 0);
-    }
-    uint64_t v[3] = {d + salt, a->sens.n, (uint64_t)a->sens.evaluations};
-    for (size_t i = 0; i < a->sens.n; i++)
-        v[2] = bd_digest(a->sens.point[i].value,
-                         sizeof a->sens.point[i].value, v[2]);
-    return bd_digest(v, sizeof v, 0) | 1;
-}
-
 static bd_status cands_run(void **result, void *arg, struct bd_ctl *ctl,
                            struct bd_err *err)
 {
@@ -135,11 +95,11 @@ static void want_cands(struct bd_session *s, struct tool *t)
     if (!a)
         return;
     t->cands_version = t->version;
-    if (fill_ask(a, s, &t->o) != BD_OK) {
+    if (bd_cands_ask_init(a, s, &t->o) != BD_OK) {
         free_ask(a);
         return;
     }
-    uint64_t d = ask_digest(a, s->at->salt);
+    uint64_t d = bd_cands_ask_digest(a, s->at->salt);
     if (t->cands_asked == d || (t->cands && t->cands_for == d &&
                                 !t->cands->partial && !t->gathering)) {
         free_ask(a);
@@ -368,11 +328,25 @@ static bd_status check_methods(const struct bd_search_opts *o,
     return BD_OK;
 }
 
+/* What a request leaves open. */
+static enum bd_sens_what what_of(const struct bd_session *s,
+                                 const struct bd_search_opts *o)
+{
+    bool both = o->budget == BD_BUDGET_BOPS && s->bench && s->plan &&
+                o->method != BD_SEARCH_CHANNEL &&
+                o->method != BD_SEARCH_MEASURED;
+    return o->what ? o->what : both ? BD_SENS_WA : BD_SENS_W;
+}
+
 /* The request with copies of its texts. */
-static bd_status remember(struct tool *t, const struct bd_search_opts *o,
-                          struct bd_err *err)
+static bd_status remember(struct tool *t, const struct bd_session *s,
+                          const struct bd_search_opts *o, struct bd_err *err)
 {
     struct bd_words lock, tie = {0};
+    enum bd_sens_what what = what_of(s, o);
+    if (what & BD_SENS_A && !s->bench)
+        return bd_fail(err, BD_EINVALID, "choosing inputs needs images: %s",
+                       s->why);
     if (bd_words_copy(&lock, o->lock) != BD_OK ||
         bd_words_copy(&tie, o->tie) != BD_OK) {
         bd_words_done(&lock);
@@ -390,6 +364,7 @@ static bd_status remember(struct tool *t, const struct bd_search_opts *o,
     t->o.lock = o->lock ? t->lock.v : NULL;
     t->o.tie = o->tie ? t->tie.v : NULL;
     t->o.sens = NULL;
+    t->o.what = what;
     t->asked = true;
     t->version++;
     return BD_OK;
@@ -411,7 +386,7 @@ bd_status bd_session_search(struct bd_session *s,
     t->counting = false;
     t->have = t->have && (o->method == BD_SEARCH_BOTTLENECK) ==
                              (t->o.method == BD_SEARCH_BOTTLENECK);
-    st = remember(t, o, err);
+    st = remember(t, s, o, err);
     if (st == BD_OK)
         want_cands(s, t);
     return st;
@@ -457,6 +432,13 @@ static void solve_planes(struct bd_session *s, struct tool *t)
     }
 }
 
+/* Candidates at hand, of all that the request chooses. */
+static bool has_choices(const struct bd_session *s, const struct tool *t)
+{
+    return t->cands && t->cands->n == s->m->nlayers &&
+           (!(t->o.what & BD_SENS_A) || t->cands->in);
+}
+
 void bd_session_search_view(struct bd_search_view *out, struct bd_session *s)
 {
     struct tool *t = tool_of(s);
@@ -467,7 +449,7 @@ void bd_session_search_view(struct bd_search_view *out, struct bd_session *s)
     bool planes = t->o.method == BD_SEARCH_BOTTLENECK;
     if (!t->running && !planes)
         want_cands(s, t);
-    bool fits = t->cands && t->cands->n == s->m->nlayers;
+    bool fits = has_choices(s, t);
     if (planes && t->solved != t->version) {
         solve_planes(s, t);
     } else if (fits && t->solved != t->version && !t->running) {
@@ -498,11 +480,13 @@ bd_status bd_session_search_take(struct bd_session *s, struct bd_err *err)
                                          "are being gathered");
     if (bd_bitcfg_copy(&cfg, &t->best.cfg) != BD_OK)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    /* Only one side was searched: the other and locks stay as they are. */
-    bool planes = t->o.method == BD_SEARCH_BOTTLENECK;
+    /* A side that was not searched, and locks, stay as they are now. */
     for (size_t i = 0; i < cfg.n; i++) {
         const struct bd_layercfg *now = &s->cfg.layer[i];
-        bd_layercfg_set(&cfg.layer[i], planes, planes ? &now->w : &now->a);
+        if (!(t->best.what & BD_SENS_W))
+            bd_layercfg_set(&cfg.layer[i], true, &now->w);
+        if (!(t->best.what & BD_SENS_A))
+            bd_layercfg_set(&cfg.layer[i], false, &now->a);
         cfg.layer[i].locked = s->cfg.layer[i].locked;
     }
     stop_run(s, t);
@@ -526,11 +510,13 @@ size_t bd_session_search_front(struct bd_session *s,
 {
     struct tool *t = tool_of(s);
     struct bd_search_problem sp;
-    if (!t || !t->cands || t->cands->n != s->m->nlayers)
+    if (!t || !has_choices(s, t))
         return 0;
     struct bd_search_ask a = ask_of(s, t);
     struct bd_search_opts o = t->o;
-    o.budget = o.budget <= BD_BUDGET_BOPS ? o.budget : BD_BUDGET_AVG_BITS;
+    if (o.budget > BD_BUDGET_BOPS)
+        o.budget = o.what == BD_SENS_WA && s->plan ? BD_BUDGET_BOPS
+                                                   : BD_BUDGET_AVG_BITS;
     o.target = 0;
     a.o = &o;
     if (bd_search_problem_init(&sp, &a, NULL) != BD_OK)
@@ -556,10 +542,10 @@ static bd_status now_cands(struct bd_session *s, struct tool *t,
 {
     struct bd_cands_ask ca;
     struct bd_cands *c = NULL;
-    bd_status st = fill_ask(&ca, s, o);
+    bd_status st = bd_cands_ask_init(&ca, s, o);
     if (st != BD_OK)
         bd_fail(err, st, out_of_memory);
-    uint64_t d = st == BD_OK ? ask_digest(&ca, s->at->salt) : 0;
+    uint64_t d = st == BD_OK ? bd_cands_ask_digest(&ca, s->at->salt) : 0;
     if (st == BD_OK && !(t->cands && t->cands_for == d))
         st = bd_cands_build(&c, &ca, ctl, err);
     bd_cands_ask_done(&ca);
@@ -589,9 +575,11 @@ bd_status bd_session_now_search(struct bd_search_result *out,
         st = bd_session_now_planes(s, BD_PART_A, &planes, ctl, err);
         return st == BD_OK ? bd_search_planes(out, s, o, err) : st;
     }
-    st = remember(t, o, err);
+    st = remember(t, s, o, err);
+    struct bd_search_opts full = *o;
+    full.what = t->o.what;
     if (st == BD_OK)
-        st = now_cands(s, t, o, ctl, err);
+        st = now_cands(s, t, &full, ctl, err);
     if (st != BD_OK)
         return st;
     struct bd_search_ask a = ask_of(s, t);
