@@ -48,13 +48,22 @@ static void zsh(struct bd_str *s)
     bash(s);
 }
 
+/* Within single quotes fish reads \' as one. */
+static void fish_words(struct bd_str *s, const char *text)
+{
+    for (; *text; text++)
+        bd_str_printf(s, *text == '\'' || *text == '\\' ? "\\%c" : "%c", *text);
+}
+
 static void fish(struct bd_str *s)
 {
     for (const struct cli_verb *const *v = bd_cli_verbs(); *v; v++) {
         bd_str_printf(s,
                       "complete -c bitdial -n __fish_use_subcommand -a %s "
-                      "-d '%s'\n",
-                      (*v)->name, (*v)->summary);
+                      "-d '",
+                      (*v)->name);
+        fish_words(s, (*v)->summary);
+        bd_str_puts(s, "'\n");
         for (int g = 0; (*v)->options[g]; g++) {
             for (const struct cli_option *o = (*v)->options[g]; o->type; o++)
                 bd_str_printf(s,

@@ -202,14 +202,27 @@ static void completion(void **state)
         "COMP_WORDS=(bitdial an); COMP_CWORD=1; _bitdial\n"
         "echo ${COMPREPLY[@]}\n"
         "COMP_WORDS=(bitdial eval m.onnx --pre); COMP_CWORD=3; _bitdial\n"
+        "echo ${COMPREPLY[@]}\n"
+        "COMP_WORDS=(bitdial sw); COMP_CWORD=1; _bitdial\n"
+        "echo ${COMPREPLY[@]}\n"
+        "COMP_WORDS=(bitdial search m.onnx --bud); COMP_CWORD=3; _bitdial\n"
         "echo ${COMPREPLY[@]}\n";
     put("t.sh", script, sizeof script - 1);
     assert_int_equal(system("bash t.sh > t.txt"), 0);
     bd_free(s.out);
     s.out = slurp("t.txt");
-    assert_string_equal(s.out, "analyze\n--preprocess\n");
+    assert_string_equal(s.out, "analyze\n--preprocess\nsweep\n--budget\n");
     run_ok(&s, "completion fish");
     assert_non_null(strstr(s.out, "-l keep-edges -r"));
+    for (const char *p = s.out; *p; p += strcspn(p, "\n") + 1) {
+        int open = 0; /* every line closes the quotes it opens */
+
+        for (const char *q = p; *q && *q != '\n'; q++) {
+            q += *q == '\\' && q[1];
+            open ^= *q == '\'' && q[-1] != '\\';
+        }
+        assert_int_equal(open, 0);
+    }
     refused(&s, "completion tcsh", 2, "bash, zsh and fish");
     shot_close(&s);
 }
