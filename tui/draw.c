@@ -217,7 +217,7 @@ static bool draw_progress(struct ui *ui)
         ui_fmt_time(left, sizeof left, spent * (1 - f) / f);
     int x = 1 + wg_text(&ui->canvas, r, 1, 0, WG_TEXT,
                         bd_text_show(title, sizeof title, p->title, 30));
-    int bar = r.w >= 100 ? 30 : 18;
+    int bar = r.w >= 100 ? 30 : r.w >= 72 ? 18 : 8;
     wg_bar(&ui->canvas, (struct wg_rect){r.x + x + 1, r.y, bar, 1}, f,
            ui->glyphs);
     x += bar + 2;

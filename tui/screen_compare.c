@@ -19,8 +19,8 @@ enum { C_NAME, C_A, C_B, C_AKB, C_BKB, C_AIN, C_BIN, C_ADB, C_BDB, C_DELTA,
 
 static const struct wg_column columns[C_COLUMNS] = {
     [C_NAME] = {"layer", 12, 30, 0, false, true},
-    [C_A] = {"A", 10, 26, 0, false, false},
-    [C_B] = {"B", 10, 26, 0, false, false},
+    [C_A] = {"A", 13, 26, 0, false, false},
+    [C_B] = {"B", 13, 26, 0, false, false},
     [C_AKB] = {"A KB", 6, 7, 0, true, false},
     [C_BKB] = {"B KB", 6, 7, 0, true, false},
     [C_AIN] = {"A input", 7, 8, 0, true, false},

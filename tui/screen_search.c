@@ -12,7 +12,8 @@
 #include "ui.h"
 
 enum field { F_METHOD, F_BUDGET, F_TARGET, F_CHOICES, FIELDS };
-enum { HEAD_H = 6, RIGHT_X = 41, METHODS = BD_SEARCHES };
+enum { HEAD_H = 6, RIGHT_X = 41, RIGHT_NARROW = 28, WIDE = 72,
+       METHODS = BD_SEARCHES };
 
 struct search {
     struct bd_search_opts o;
@@ -298,6 +299,12 @@ static char *fmt_budget(char *out, size_t cap, const struct bd_search_opts *o,
     return out;
 }
 
+/* Where what was found begins; narrow screens leave out what a choice says. */
+static int right_x(struct wg_rect r)
+{
+    return r.w < WIDE ? RIGHT_NARROW : RIGHT_X;
+}
+
 static void draw_field(struct ui *ui, struct wg_rect r, const struct search *st,
                        enum field f)
 {
@@ -328,14 +335,15 @@ static void draw_field(struct ui *ui, struct wg_rect r, const struct search *st,
     }
     if (st->field == (int)f)
         wg_tint(&ui->canvas, (struct wg_rect){r.x + 1, line.y,
-                                              RIGHT_X - 3, 1}, WG_CURSOR);
+                                              right_x(r) - 3, 1}, WG_CURSOR);
     wg_text(&ui->canvas, line, 0, 0, WG_ACCENT,
             st->field == (int)f ? ">" : " ");
     wg_text(&ui->canvas, line, 2, 0, WG_DIM, label[f]);
-    int x = 10 + wg_text(&ui->canvas, line, 10, 0, WG_TEXT, value);
-    char cut[64];
+    char cut[96];
+    wg_cut(cut, sizeof cut, value, right_x(r) - 11, true);
+    int x = 10 + wg_text(&ui->canvas, line, 10, 0, WG_TEXT, cut);
     x = x < 19 ? 19 : x + 1;
-    if (x < RIGHT_X - 3)
+    if (x < right_x(r) - 3 && r.w >= WIDE)
         wg_text(&ui->canvas, line, x, 0, WG_DIM,
                 wg_cut(cut, sizeof cut, says, RIGHT_X - 2 - x, false));
 }
@@ -343,8 +351,11 @@ static void draw_field(struct ui *ui, struct wg_rect r, const struct search *st,
 static void right(struct ui *ui, struct wg_rect r, int y, const char *label,
                   const char *value)
 {
-    wg_text(&ui->canvas, r, RIGHT_X, y, WG_DIM, label);
-    wg_text(&ui->canvas, r, RIGHT_X + 8, y, WG_TEXT, value);
+    int x = right_x(r);
+    char cut[160];
+    wg_text(&ui->canvas, r, x, y, WG_DIM, label);
+    wg_text(&ui->canvas, r, x + 8, y, WG_TEXT,
+            wg_cut(cut, sizeof cut, value, r.w - x - 9, false));
 }
 
 /* Once taken, what the whole network's line says. */
@@ -404,7 +415,7 @@ static void draw_state(struct ui *ui, struct wg_rect r,
     bool planes = v->opts.method == BD_SEARCH_BOTTLENECK;
     /* What measures stands to the right of it, on the same line. */
     if (v->best && v->best->acc.total > 0)
-        wg_cut(source, sizeof source, v->best->source, RIGHT_X - 11, false);
+        wg_cut(source, sizeof source, v->best->source, right_x(r) - 11, false);
     else if (v->best)
         snprintf(source, sizeof source, "%s%s", v->best->source,
                  v->refining ? ", more choices follow"
@@ -415,7 +426,8 @@ static void draw_state(struct ui *ui, struct wg_rect r,
         wg_text(&ui->canvas, r, 1, 4, WG_ERROR,
                 wg_cut(cut, sizeof cut, v->why, w, false));
     else if (v->best)
-        wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %s", source);
+        wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %s",
+                 wg_cut(cut, sizeof cut, source, w - 9, false));
     else
         wg_text(&ui->canvas, r, 2, 4, WG_DIM,
                 planes ? "counting the bit planes of every layer's input"

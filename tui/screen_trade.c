@@ -200,8 +200,8 @@ static void draw_legend(const struct view *v, struct wg_rect r)
     wg_text(&v->ui->canvas, r, 9, 0, WG_DIM,
             text[v->ui->glyphs != WG_ASCII]);
     if (r.w >= 76)
-        wg_textf(&v->ui->canvas, r, r.w - 19, 0, WG_DIM, "front: %d points",
-                 first);
+        wg_textf(&v->ui->canvas, r, r.w - 19, 0, WG_DIM, "front: %d point%s",
+                 first, first == 1 ? "" : "s");
 }
 
 /* Numbers of the point under the cursor. */
@@ -213,14 +213,17 @@ static void draw_point(const struct view *v, struct wg_rect r)
         return;
     const struct bd_trade_point *p = &v->p[v->shown[at]];
     if (!isnan(p->top1))
-        snprintf(acc, sizeof acc, "%.2f  [%.2f, %.2f]", 100 * p->top1,
+        snprintf(acc, sizeof acc, "%.2f [%.2f, %.2f]", 100 * p->top1,
                  100 * p->ci_lo, 100 * p->ci_hi);
     else
         snprintf(acc, sizeof acc, "about %.1f, not measured", 100 * p->guess);
-    wg_textf(&v->ui->canvas, r, 1, 0, WG_TEXT, "> %s", p->name);
-    wg_textf(&v->ui->canvas, r, 20, 0, WG_NUMBER, "%.3f b   %s   top-1 %s%s",
-             p->avg_bits, ui_fmt_size(size, sizeof size, p->size_bytes), acc,
-             p->dominated ? "   dominated" : "");
+    bool narrow = r.w < 76;
+    const char *gap = narrow ? "  " : "   ";
+    int x = 1 + wg_textf(&v->ui->canvas, r, 1, 0, WG_TEXT, "> %s", p->name);
+    wg_textf(&v->ui->canvas, r, narrow ? x + 2 : 20, 0, WG_NUMBER,
+             "%.3f b%s%s%stop-1 %s%s", p->avg_bits, gap,
+             ui_fmt_size(size, sizeof size, p->size_bytes), gap, acc,
+             p->dominated && !narrow ? "   dominated" : "");
 }
 
 static void draw(struct ui *ui, void *state, struct wg_rect body)

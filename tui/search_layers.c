@@ -11,7 +11,7 @@ static const struct wg_column columns[C_COLUMNS] = {
     [C_NAME] = {"layer", 12, 22, 0, false, true},
     [C_NOW] = {"now", 20, 22, 1, false, false},
     [C_ARROW] = {"", 4, 4, 2, true, false},
-    [C_FOUND] = {"found", 20, 27, 0, false, false},
+    [C_FOUND] = {"found", 21, 27, 0, false, false},
     [C_BYTES] = {"bytes", 7, 9, 3, true, false},
 };
 

@@ -13,7 +13,7 @@
 
 #include <math.h>
 
-enum { LABEL_W = 7 };
+enum { LABEL_W = 7, MOST_ROWS = 512 };
 
 struct plot {
     struct wg_canvas *c;
@@ -156,10 +156,11 @@ static void draw_rule(const struct plot *p)
     }
 }
 
-/* Ticks that would share a row with one drawn before are left out. */
+/* Ticks that would share a row with one drawn before are left out: the
+ * caller's first are its roundest. */
 static void draw_y(const struct plot *p)
 {
-    int taken = -1;
+    bool taken[MOST_ROWS] = {false};
 
     for (int y = 0; y < p->area.h; y++) {
         wg_char(p->c, p->all, LABEL_W, y, WG_AXIS,
@@ -167,10 +168,10 @@ static void draw_y(const struct plot *p)
     }
     for (int i = 0; i < p->s->nytick; i++) {
         int y = row_of(p, p->s->ytick[i].at);
-        if (y < 0 || y == taken) {
+        if (y < 0 || y >= MOST_ROWS || taken[y]) {
             continue;
         }
-        taken = y;
+        taken[y] = true;
         wg_text_right(p->c, wg_span(p->all, 0, y, LABEL_W - 1), 0, WG_AXIS,
                       p->s->ytick[i].text);
     }

@@ -125,7 +125,8 @@ static void draw_aligned(struct wg_canvas *c, struct wg_rect r,
 {
     char cut[sizeof cell->text];
 
-    wg_cut(cut, sizeof cut, cell->text, r.w, col->stretch && !col->right);
+    /* words differ at their ends as often as at their beginnings */
+    wg_cut(cut, sizeof cut, cell->text, r.w, !col->right);
     if (col->right) {
         wg_text_right(c, r, 0, cell->role, cut);
     } else {

@@ -2,62 +2,72 @@
  *
  * Tab widths depend on the names and the room alone, not on which tab is
  * active: nothing moves when the user changes the screen, and the mouse needs
- * nothing but the rectangle. */
+ * nothing but the rectangle.  Where room is short blanks go before letters:
+ * a whole name says more than air. */
 #include "wg_priv.h"
 
 #include <string.h>
 
-/* Cells of one tab: a blank, key, name cut to `cap` cells, a blank. */
-static int tab_width(const struct wg_tab *tab, int cap)
+struct fit {
+    int cap;   /* the longest name, in cells; 0: keys only */
+    int blank; /* before the key: one behind the name there always is */
+};
+
+static int tab_width(const struct wg_tab *tab, struct fit f)
 {
     int name = wg_width(tab->name);
 
-    return 2 + wg_width(tab->key) + (name < cap ? name : cap);
+    return f.blank + wg_width(tab->key) + (name < f.cap ? name : f.cap) + 1;
 }
 
-static int tabs_total(const struct wg_tab *tab, int n, int cap)
+static int tabs_total(const struct wg_tab *tab, int n, struct fit f)
 {
     int total = 0;
 
     for (int i = 0; i < n; i++) {
-        total += tab_width(&tab[i], cap);
+        total += tab_width(&tab[i], f);
     }
     return total;
 }
 
-/* The longest name length at which all tabs fit w cells; 0: keys only. */
-static int name_cap(const struct wg_tab *tab, int n, int w)
+/* How all tabs fit w cells; the last one's blank may fall off. */
+static struct fit fit_tabs(const struct wg_tab *tab, int n, int w)
 {
-    int cap = 24;
+    struct fit f = {24, 1};
 
-    while (cap > 0 && tabs_total(tab, n, cap) > w) {
-        cap--;
+    if (tabs_total(tab, n, f) <= w) {
+        return f;
     }
-    return cap;
+    f.blank = 0;
+    while (f.cap > 0 && tabs_total(tab, n, f) - 1 > w) {
+        f.cap--;
+    }
+    return f;
 }
 
 static void draw_tab(struct wg_canvas *c, struct wg_rect r,
-                     const struct wg_tab *tab, bool active)
+                     const struct wg_tab *tab, struct fit f, bool active)
 {
     char name[128];
-    int key = wg_width(tab->key);
+    int key = wg_width(tab->key), w = wg_width(tab->name);
 
     wg_fill(c, r, ' ', active ? WG_TAB_ACTIVE : WG_TAB);
-    wg_text(c, r, 1, 0, active ? WG_TAB_ACTIVE : WG_KEY, tab->key);
-    wg_cut(name, sizeof name, tab->name, r.w - 2 - key, false);
-    wg_text(c, r, 1 + key, 0, active ? WG_TAB_ACTIVE : WG_TAB, name);
+    wg_text(c, r, f.blank, 0, active ? WG_TAB_ACTIVE : WG_KEY, tab->key);
+    wg_cut(name, sizeof name, tab->name, w < f.cap ? w : f.cap, false);
+    wg_text(c, r, f.blank + key, 0, active ? WG_TAB_ACTIVE : WG_TAB, name);
 }
 
 void wg_tabs_draw(struct wg_canvas *c, struct wg_rect r,
                   const struct wg_tab *tab, int n, int active,
                   const char *right)
 {
-    int cap = name_cap(tab, n, r.w), x = 0;
+    struct fit f = fit_tabs(tab, n, r.w);
+    int x = 0;
     char cut[256];
 
     for (int i = 0; i < n; i++) {
-        int w = tab_width(&tab[i], cap);
-        draw_tab(c, wg_span(r, x, 0, w), &tab[i], i == active);
+        int w = tab_width(&tab[i], f);
+        draw_tab(c, wg_span(r, x, 0, w), &tab[i], f, i == active);
         x += w;
     }
     int room = r.w - x - 3; /* two blanks before, one behind */
@@ -69,10 +79,11 @@ void wg_tabs_draw(struct wg_canvas *c, struct wg_rect r,
 
 int wg_tabs_hit(struct wg_rect r, const struct wg_tab *tab, int n, int x)
 {
-    int cap = name_cap(tab, n, r.w), at = r.x;
+    struct fit f = fit_tabs(tab, n, r.w);
+    int at = r.x;
 
     for (int i = 0; i < n && x >= at && at < r.x + r.w; i++) {
-        at += tab_width(&tab[i], cap);
+        at += tab_width(&tab[i], f);
         if (x < at) {
             return i;
         }
