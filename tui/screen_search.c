@@ -165,25 +165,12 @@ static void set_method(struct ui *ui, int row)
     ask(ui, st);
 }
 
-/* Chosen from a menu: what follows is Enter, to take. */
-static void chose_method(struct ui *ui, int row)
-{
-    set_method(ui, row);
-    back_to_target(ui);
-}
-
 static void set_budget(struct ui *ui, int row)
 {
     struct search *st = ui->state[UI_SEARCH];
     st->o.budget = (enum bd_budget)row;
     st->o.target = first_target(ui, st);
     ask(ui, st);
-}
-
-static void chose_budget(struct ui *ui, int row)
-{
-    set_budget(ui, row);
-    back_to_target(ui);
 }
 
 static void set_choices(struct ui *ui, int row)
@@ -193,9 +180,16 @@ static void set_choices(struct ui *ui, int row)
     ask(ui, st);
 }
 
-static void chose_choices(struct ui *ui, int row)
+/* Chosen from the menu of a field: what follows is Enter, to take. */
+static void chose(struct ui *ui, int row)
 {
-    set_choices(ui, row);
+    struct search *st = ui->state[UI_SEARCH];
+    if (st->field == F_METHOD)
+        set_method(ui, row);
+    else if (st->field == F_BUDGET)
+        set_budget(ui, row);
+    else
+        set_choices(ui, row);
     back_to_target(ui);
 }
 
@@ -487,15 +481,15 @@ static void menu(struct ui *ui, const struct search *st)
     if (st->field == F_METHOD)
         ui_menu_open(ui, &(struct ui_choice){
             "method", METHODS, (int)st->o.method, method_item,
-            method_right, chose_method});
+            method_right, chose});
     else if (st->field == F_BUDGET)
         ui_menu_open(ui, &(struct ui_choice){
             "budget", BD_BUDGETS, (int)st->o.budget, budget_item,
-            budget_right, chose_budget});
+            budget_right, chose});
     else
         ui_menu_open(ui, &(struct ui_choice){
             "what layers may take", CHOICES, st->choices, choice_item, NULL,
-            chose_choices});
+            chose});
 }
 
 /* The neighbour of the present choice; a target moves by steps. */
