@@ -142,6 +142,8 @@ bd_status bd_cli_session(struct bd_session **out, struct cli *c,
 /* The sensitivities of c->a.sensitivity, warnings as notes. */
 bd_status bd_cli_read_sens(struct bd_sens_table *out, struct cli *c,
                            const struct bd_session *s);
+/* Solves the written problem of c->a.problem; the exit status. */
+int bd_cli_search_problem(struct cli *c);
 /* Measures what the picture needs and draws it; measure: of a trade-off also
  * the points that are estimates. */
 bd_status bd_cli_plot_known(struct cli *c, struct bd_session *s,

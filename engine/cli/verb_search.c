@@ -1,6 +1,5 @@
 /* search: which layer gets how many bits, under a budget.  With --problem it
  * solves a written problem instead of a network's. */
-#include "bitalloc/bitalloc.h"
 #include "cli/cli_priv.h"
 
 #include <math.h>
@@ -16,6 +15,8 @@ static const struct cli_option own[] = {
      "psnr-loss, max-drop", AT(budget), 0, 0},
     {CLI_TEXT, "--method", 'm', "A,B", "dp greedy lagrange channel measured "
      "bottleneck", AT(method), 0, 0},
+    {CLI_TEXT, "--what", 0, "w,a", "w weights, a inputs (avg-bits theirs); "
+     "bops: w,a", AT(what), 0, 0},
     {CLI_TEXT, "--bits", 'b', "2-8", "widths to choose from (default 2-8)",
      AT(bits), 0, 0},
     {CLI_TEXT, "--methods", 0, "A,B", "quantizers to choose from, as "
@@ -39,110 +40,6 @@ static const struct cli_option *const options[] = {
     own, bd_cli_data, bd_cli_config, bd_cli_model, bd_cli_output,
     bd_cli_common, NULL,
 };
-
-/* ------------------------------------------------------------- a problem */
-
-struct solved {
-    struct bd_alloc_file f;
-    struct bd_alloc_result r;
-};
-
-static void problem_text(struct bd_str *text, const struct solved *s)
-{
-    const struct bd_alloc_problem *p = &s->f.p;
-    char name[128];
-
-    for (size_t i = 0; i < p->n; i++)
-        bd_str_printf(text, "%3d  %s\n",
-                      p->layer[i].option[s->r.pick[i]].bits,
-                      bd_text_show(name, sizeof name, p->layer[i].name, 60));
-    bd_str_printf(text, "loss %.9g, cost %.9g of %.9g%s%s%s\n", s->r.loss,
-                  s->r.cost, p->budget, s->f.cost_unit[0] ? " " : "",
-                  bd_text_show(name, sizeof name, s->f.cost_unit, 20),
-                  s->r.optimal ? ", optimal" : "");
-    if (!s->r.optimal)
-        bd_str_printf(text, "no choice loses less than %.9g\n", s->r.bound);
-}
-
-static void problem_json(struct bd_json *j, const struct solved *s)
-{
-    const struct bd_alloc_problem *p = &s->f.p;
-
-    bd_cli_schema(j, "bitdial.search/1");
-    bd_json_arr_inline(j, "bits");
-    for (size_t i = 0; i < p->n; i++)
-        bd_json_int(j, NULL, p->layer[i].option[s->r.pick[i]].bits);
-    bd_json_arr_end(j);
-    bd_json_f64(j, "loss", s->r.loss);
-    bd_json_f64(j, "cost", s->r.cost);
-    bd_json_bool(j, "optimal", s->r.optimal);
-    bd_json_f64(j, "budget", p->budget);
-    bd_json_f64(j, "bound", s->r.bound);
-    bd_json_obj_end(j);
-}
-
-/* The file and standard output get the same document. */
-static int problem_out(struct cli *c, const struct solved *s)
-{
-    struct bd_str text = {0};
-    struct bd_json j;
-    bd_status st = BD_OK;
-
-    problem_json(&j, s);
-    if (c->a.output)
-        st = j.out.failed ? bd_fail(&c->err, BD_ENOMEM, "out of memory")
-                          : bd_cli_save(c, j.out.s, j.out.n);
-    if (st == BD_OK && c->a.json)
-        return bd_cli_json_out(c, &j);
-    bd_json_done(&j);
-    if (st != BD_OK)
-        return bd_cli_fail(c);
-    problem_text(&text, s);
-    return bd_cli_text_out(c, &text);
-}
-
-/* A budget nothing fits is understood, not achieved: exit status 1. */
-static bd_status problem_solve(struct solved *s, struct cli *c)
-{
-    const struct bd_allocator *a =
-        bd_allocator_find(c->a.method ? c->a.method : "dp");
-    char *text = NULL;
-    size_t n;
-    bd_status st;
-
-    if (c->a.nfile > 0)
-        return bd_fail(&c->err, BD_EINVALID,
-                       "--problem takes the place of a model");
-    if (!a)
-        return bd_fail(&c->err, BD_EINVALID,
-                       "--method for a problem: dp, greedy, lagrange or "
-                       "uniform");
-    if (bd_cli_save_check(c) != BD_OK)
-        return c->err.code;
-    st = bd_file_read(&text, &n, c->a.problem, (size_t)64 << 20, &c->err);
-    if (st == BD_OK)
-        st = bd_alloc_file_read(&s->f, text, n, &c->err);
-    bd_free(text);
-    if (st == BD_OK) {
-        s->r.pick = bd_calloc(s->f.p.n + 1, sizeof *s->r.pick);
-        st = s->r.pick ? a->solve(&s->r, &s->f.p, &c->err)
-                       : bd_fail(&c->err, BD_ENOMEM, "out of memory");
-        if (st == BD_EINVALID)
-            c->status = 1;
-    }
-    return st == BD_OK ? st : bd_err_file(&c->err, c->a.problem);
-}
-
-static int run_problem(struct cli *c)
-{
-    struct solved s = {0};
-    int rc = problem_solve(&s, c) == BD_OK ? problem_out(c, &s)
-                                           : bd_cli_fail(c);
-
-    bd_free(s.r.pick);
-    bd_alloc_file_done(&s.f);
-    return rc;
-}
 
 /* ------------------------------------------------------------- the request */
 
@@ -229,11 +126,40 @@ static bd_status parse_budget(struct bd_search_opts *o, const char *text,
     return BD_OK;
 }
 
+/* "w", "a", "w,a" in any order. */
+static bd_status parse_what(struct bd_search_opts *o, const char *text,
+                            struct bd_err *err)
+{
+    unsigned what = 0;
+    char shown[96];
+
+    for (const char *w = text; w && *w;) {
+        size_t n = strcspn(w, ",");
+        unsigned one = n == 1 && *w == 'w'   ? BD_SENS_W
+                       : n == 1 && *w == 'a' ? BD_SENS_A
+                                             : 0;
+        if (!one || (w[n] == ',' && !w[n + 1]))
+            return bd_fail(err, BD_EINVALID,
+                           "--what '%s': w (weights), a (inputs) or w,a",
+                           bd_text_show(shown, sizeof shown, text, 0));
+        what |= one;
+        w += n + (w[n] == ',');
+    }
+    if (text && !what)
+        return bd_fail(err, BD_EINVALID, "--what: w, a or w,a");
+    o->what = (enum bd_sens_what)what;
+    return BD_OK;
+}
+
 static bd_status parse(struct search *s, struct cli *c)
 {
     struct cli_widths w = {0};
     bd_status st = parse_budget(&s->o, c->a.budget, &c->err);
 
+    if (st == BD_OK)
+        st = parse_what(&s->o, c->a.what, &c->err);
+    if (st == BD_OK && !c->a.budget && s->o.what == BD_SENS_A)
+        s->o.budget = BD_BUDGET_AVG_BITS; /* inputs have no size */
     if (st == BD_OK)
         st = parse_methods(s, c->a.method ? c->a.method : "dp", &c->err);
     if (st == BD_OK && c->a.bits && !bd_cli_widths(&w, c->a.bits, &c->err))
@@ -252,6 +178,12 @@ static bd_status parse(struct search *s, struct cli *c)
     s->o.tie = c->a.tie[0] ? c->a.tie : NULL;
     s->o.tie_outputs = c->a.tie_outputs;
     s->o.evaluations = (int)c->a.evaluations;
+    for (int k = 0; k < s->n && st == BD_OK; k++) {
+        s->o.method = s->ask[k];
+        st = bd_search_check(&s->o, &c->err);
+    }
+    if (st != BD_OK)
+        return st;
     return bd_cli_save_check(c);
 }
 
@@ -338,6 +270,11 @@ static bd_status find_losses(struct search *s, struct cli *c)
                               .images = QUICK_IMAGES};
     bd_status st = BD_OK;
 
+    o.what = s->o.what == BD_SENS_A ? 1u << BD_SENS_A
+             : s->o.what == BD_SENS_WA ||
+                     (!s->o.what && s->o.budget == BD_BUDGET_BOPS)
+                 ? 1u << BD_SENS_W | 1u << BD_SENS_A
+                 : 0;
     if (c->a.sensitivity) {
         st = bd_cli_read_sens(&s->sens, c, s->s);
     } else if (!bd_session_why_no_accuracy(s->s) && !only_planes(s)) {
@@ -402,6 +339,9 @@ static bd_status compute(struct search *s, struct cli *c)
 
 /* ---------------------------------------------------------------- saying */
 
+static const char *const what_names[] = {
+    [BD_SENS_W] = "w", [BD_SENS_A] = "a", [BD_SENS_WA] = "w,a"};
+
 static void json_config(struct bd_json *j, const struct search *s,
                         const struct bd_search_result *r)
 {
@@ -426,6 +366,8 @@ static void json_answer(struct bd_json *j, const struct bd_search_result *r)
     bd_json_bool(j, "optimal", r->optimal);
     bd_json_f64(j, "avg_bits_w", r->size.avg_bits_w);
     bd_json_int(j, "size_bytes", (r->size.size_bits + 7) / 8);
+    bd_json_f64(j, "avg_bits_a", r->size.avg_bits_a);
+    bd_json_f64(j, "bops", r->size.bops);
     if (r->acc.total == 0)
         return;
     bd_json_f64(j, "top1", r->acc.top1);
@@ -443,6 +385,7 @@ static int out_json(struct cli *c, const struct search *s)
     json_config(&j, s, best);
     bd_json_str(&j, "method", bd_search_names[s->ask[s->best]]);
     bd_json_str(&j, "budget_kind", bd_budget_names[s->o.budget]);
+    bd_json_str(&j, "what", what_names[best->what]);
     bd_json_str(&j, "losses", best->source);
     json_answer(&j, best);
     bd_json_arr(&j, "front");
@@ -507,17 +450,26 @@ static void text_layers(struct bd_str *out, const struct search *s)
 
 static void text_answers(struct bd_str *out, const struct search *s)
 {
-    static const char *const head[] = {"<answer", "b/weight", "bytes", "loss",
-                                       "top-1", "<", NULL};
+    static const char *const all[] = {
+        "<answer", "b/weight", "bytes", "b/input", "BOPs", "loss", "top-1",
+        "<", NULL};
+    static const char *const stored[] = {"<answer", "b/weight", "bytes",
+                                         "loss", "top-1", "<", NULL};
+    bool inputs = s->r[s->best].what & BD_SENS_A ||
+                  s->o.budget == BD_BUDGET_BOPS;
     struct cli_table t;
 
-    bd_cli_table_head(&t, head);
+    bd_cli_table_head(&t, inputs ? all : stored);
     for (int k = 0; k < s->n + s->uniform; k++) {
         const struct bd_search_result *r = &s->r[k];
 
         bd_cli_table_put(&t, "%s", r->name);
         bd_cli_table_put(&t, "%.4f", r->size.avg_bits_w);
         bd_cli_table_put(&t, "%lld", (long long)((r->size.size_bits + 7) / 8));
+        if (inputs) {
+            bd_cli_table_put(&t, "%.4f", r->size.avg_bits_a);
+            bd_cli_table_put(&t, "%.4g", r->size.bops);
+        }
         bd_cli_table_put(&t, "%.5g", r->loss);
         if (r->acc.total > 0)
             bd_cli_table_put(&t, "%.2f %%", 100 * r->acc.top1);
@@ -538,9 +490,14 @@ static int out_text(struct cli *c, const struct search *s)
     text_layers(&text, s);
     bd_str_puts(&text, "\n");
     text_answers(&text, s);
-    bd_str_printf(&text, "\nbudget %s %.9g, spent %.9g; losses: %s\n",
-                  bd_budget_names[s->o.budget], best->budget, best->cost,
-                  best->source);
+    bool inputs = best->what == BD_SENS_A &&
+                  s->o.budget == BD_BUDGET_AVG_BITS;
+
+    bd_str_printf(&text, "\nbudget %s%s %.9g, spent %.9g%s; losses: %s\n",
+                  bd_budget_names[s->o.budget], inputs ? " of inputs" : "",
+                  best->budget, best->cost,
+                  best->what == BD_SENS_WA ? ", chosen: weights and inputs"
+                                           : "", best->source);
     return bd_cli_text_out(c, &text);
 }
 
@@ -567,7 +524,7 @@ static int run(struct cli *c)
     int rc;
 
     if (c->a.problem)
-        return run_problem(c);
+        return bd_cli_search_problem(c);
     if (c->a.nfile == 0) {
         bd_fail(&c->err, BD_EINVALID, "usage: bitdial %s", c->verb->usage);
         return bd_cli_fail(c);

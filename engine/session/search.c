@@ -240,14 +240,9 @@ static bd_status weights_alone(struct bd_search_problem *sp,
 
 static bd_status check(const struct bd_search_ask *a, struct bd_err *err)
 {
-    const struct bd_search_opts *o = a->o;
-    if (o->budget == BD_BUDGET_BOPS && !a->plan)
+    if (a->o->budget == BD_BUDGET_BOPS && !a->plan)
         return bd_fail(err, BD_EINVALID,
                        "bit operations need a graph; avg-bits or size works");
-    if (o->budget == BD_BUDGET_SIZE && o->what == BD_SENS_A)
-        return bd_fail(err, BD_EINVALID,
-                       "'size' counts weights, and inputs alone are searched; "
-                       "avg-bits (of inputs) or bops works");
     return bd_search_locks(a, err);
 }
 

@@ -83,6 +83,8 @@ struct bd_search_view { /* borrowed until the next call about searching */
     const char *why;
     bool refining; /* more choices are being gathered */
 };
+/* Refuses what does not go together, before anything is measured. */
+bd_status bd_search_check(const struct bd_search_opts *o, struct bd_err *err);
 /* Asks for a search; strings are copied.  Returns at once. */
 bd_status bd_session_search(struct bd_session *s,
                             const struct bd_search_opts *o,

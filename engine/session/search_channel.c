@@ -239,10 +239,6 @@ bd_status bd_search_channel(struct bd_search_result *out,
     int64_t start = bd_now_ns();
     if (o.budget != BD_BUDGET_AVG_BITS && o.budget != BD_BUDGET_SIZE)
         return bd_fail(err, BD_EINVALID, "'channel' spends avg-bits or size");
-    if (o.what & BD_SENS_A)
-        return bd_fail(err, BD_EINVALID,
-                       "'channel' gives widths to channels of weights; dp "
-                       "chooses inputs too");
     for (int k = 0; k < h.nbits; k++)
         h.bits[k] = o.nbits > 0 ? o.bits[k] : k + 2;
     o.method = BD_SEARCH_DP;

@@ -365,10 +365,6 @@ static bd_status measured(struct run *r)
         return bd_fail(r->err, BD_EINVALID,
                        "'measured' spends avg-bits or size; dp takes the "
                        "other budgets");
-    if (o.what & BD_SENS_A)
-        return bd_fail(r->err, BD_EINVALID,
-                       "'measured' moves the widths of weights; dp chooses "
-                       "inputs too");
     if (o.tie || o.tie_outputs)
         return bd_fail(r->err, BD_EINVALID,
                        "'measured' moves layers one by one: dp keeps ties");

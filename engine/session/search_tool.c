@@ -320,14 +320,6 @@ const struct bd_tool bd_search_tool = {sizeof(struct tool), accept, edited,
 
 /* ------------------------------------------------------- for everybody */
 
-static bd_status check_methods(const struct bd_search_opts *o,
-                               struct bd_err *err)
-{
-    if (o->methods && strlen(o->methods) >= 250)
-        return bd_fail(err, BD_EINVALID, "the list of methods is too long");
-    return BD_OK;
-}
-
 /* What a request leaves open. */
 static enum bd_sens_what what_of(const struct bd_session *s,
                                  const struct bd_search_opts *o)
@@ -377,7 +369,7 @@ bd_status bd_session_search(struct bd_session *s,
     struct tool *t = tool_of(s);
     if (!t)
         return bd_fail(err, BD_ENOMEM, out_of_memory);
-    bd_status st = check_methods(o, err);
+    bd_status st = bd_search_check(o, err);
     if (st != BD_OK)
         return st;
     if (bd_search_needs_images(o) && !s->bench)
@@ -563,7 +555,7 @@ bd_status bd_session_now_search(struct bd_search_result *out,
                                 struct bd_ctl *ctl, struct bd_err *err)
 {
     struct tool *t = tool_of(s);
-    bd_status st = check_methods(o, err);
+    bd_status st = bd_search_check(o, err);
     if (st != BD_OK)
         return st;
     if (!t)

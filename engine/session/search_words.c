@@ -1,8 +1,29 @@
-/* What a request names: layers that are locked, layers that are tied. */
+/* What a request says: parts that do not go together, layers that are locked,
+ * layers that are tied. */
 #include "session/search_priv.h"
 
 #include <stdio.h>
 #include <string.h>
+
+bd_status bd_search_check(const struct bd_search_opts *o, struct bd_err *err)
+{
+    if (o->methods && strlen(o->methods) >= 250)
+        return bd_fail(err, BD_EINVALID, "the list of methods is too long");
+    if (!(o->what & BD_SENS_A))
+        return BD_OK;
+    if (o->method == BD_SEARCH_CHANNEL || o->method == BD_SEARCH_MEASURED)
+        return bd_fail(err, BD_EINVALID,
+                       "'%s' %s; dp chooses inputs too",
+                       bd_search_names[o->method],
+                       o->method == BD_SEARCH_CHANNEL
+                           ? "gives widths to channels of weights"
+                           : "moves the widths of weights");
+    if (o->budget == BD_BUDGET_SIZE && o->what == BD_SENS_A)
+        return bd_fail(err, BD_EINVALID,
+                       "'size' counts weights, and inputs alone are to be "
+                       "chosen; avg-bits (of inputs) or bops works");
+    return BD_OK;
+}
 
 bool bd_search_locked(const struct bd_search_ask *a, size_t layer)
 {

@@ -161,6 +161,51 @@ static void with_images(void **state)
     shot_close(&s);
 }
 
+/* Under bit operations the inputs are chosen too; a file of the choice costs
+ * what was said. */
+static void with_inputs(void **state)
+{
+    static const char *const data = "--data x.npy --preprocess raw255 ";
+    struct shot s;
+    char args[200];
+    cJSON *j, *eval;
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    put_data();
+    snprintf(args, sizeof args, "search m.onnx %s--weights uniform:4 "
+             "--activations uniform:4 --budget bops=same --json -o bits.json",
+             data);
+    run_ok(&s, args);
+    j = document(&s, "bitdial.search/1");
+    has_keys(j, "what avg_bits_a bops");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(j, "what")),
+                        "w,a");
+    assert_null(strstr(cJSON_GetStringValue(
+                           cJSON_GetObjectItem(j, "losses")), "ratio"));
+    assert_true(number(j, "cost") <= number(j, "budget"));
+    snprintf(args, sizeof args, "eval m.onnx %s--config bits.json --json",
+             data);
+    run_ok(&s, args);
+    eval = document(&s, "bitdial.eval/1");
+    assert_true(number(eval, "bops") == number(j, "cost"));
+    assert_true(number(eval, "avg_bits_a") == number(j, "avg_bits_a"));
+    cJSON_Delete(eval);
+    cJSON_Delete(j);
+    snprintf(args, sizeof args, "search m.onnx %s--what a --budget "
+             "avg-bits=3.5", data);
+    run_ok(&s, args);
+    assert_non_null(strstr(s.out, "avg-bits of inputs 3.5"));
+    snprintf(args, sizeof args, "search m.onnx %s--what a --budget size=900",
+             data);
+    refused(&s, args, 2, "counts weights");
+    refused(&s, "search m.onnx --what a --budget bops=same", 2, "images");
+    refused(&s, "search m.onnx --what b", 2, "--what 'b'");
+    refused(&s, "search m.onnx --what w,", 2, "--what 'w,'");
+    shot_close(&s);
+}
+
 static void refused_requests(void **state)
 {
     struct shot s;
@@ -192,7 +237,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(problems), cmocka_unit_test(refused_problems),
         cmocka_unit_test(a_network), cmocka_unit_test(with_images),
-        cmocka_unit_test(refused_requests)};
+        cmocka_unit_test(with_inputs), cmocka_unit_test(refused_requests)};
 
     if (argc < 3)
         return 2;
