@@ -61,7 +61,8 @@ static double log_sum_exp(const float *z, int64_t classes)
     return top + log(sum);
 }
 
-/* KL(float || quantized) in nats. */
+/* KL(float || quantized) in nats; NaN where an answer holds one: that is no
+ * agreement. */
 static double divergence(const float *f, const float *z, int64_t classes)
 {
     double lf = log_sum_exp(f, classes), lz = log_sum_exp(z, classes);
@@ -70,7 +71,7 @@ static double divergence(const float *f, const float *z, int64_t classes)
     for (int64_t k = 0; k < classes; k++) {
         double a = (double)f[k] - lf, p = exp(a);
 
-        if (p > 0)
+        if (!(p <= 0))
             kl += p * (a - ((double)z[k] - lz));
     }
     return kl;

@@ -124,6 +124,18 @@ static bd_status check_classes(const struct bd_session *s, struct bd_err *err)
     return BD_OK;
 }
 
+/* A first dimension that is written down: pictures go in one at a time. */
+static bd_status check_batch(const struct bd_session *s, struct bd_err *err)
+{
+    int64_t n = bd_plan_batch(s->plan);
+    if (n == 1)
+        return BD_OK;
+    return bd_fail(err, BD_EUNSUPPORTED,
+                   "the network takes %lld pictures at a time, neither more "
+                   "nor less; export it with a free first dimension, or 1",
+                   (long long)n);
+}
+
 static bd_status open_bench(struct bd_session *s,
                             const struct bd_session_opts *o,
                             const char *preprocess, struct bd_err *err)
@@ -136,8 +148,9 @@ static bd_status open_bench(struct bd_session *s,
         .pool = s->pool, .fits = s->fits,
         .elements = (size_t)bd_tensor_count(
             bd_plan_value(s->plan, s->m->input[0]))};
-    bd_status st = bd_session_choose_prep(s, o->preprocess, preprocess, dim,
-                                          err);
+    bd_status st = check_batch(s, err);
+    if (st == BD_OK)
+        st = bd_session_choose_prep(s, o->preprocess, preprocess, dim, err);
     if (st == BD_OK)
         st = try_picture(s, b.elements, s->data, o->skip, err);
     if (st == BD_OK && s->calib)

@@ -263,6 +263,11 @@ static void test_loss_and_kl(void **state)
     REF_NEAR(e.kl, 0, 1e-15);
     bd_eval_logits(&e, z, f, NULL, 0, 3);
     assert_true(e.images == 0 && isnan(e.kl) && e.ci_hi == 1);
+    /* An answer that is no number agrees with nothing. */
+    bd_eval_logits(&e, z, (const float[]){NAN, 1, 0}, &label, 1, 3);
+    assert_true(isnan(e.kl));
+    bd_eval_logits(&e, (const float[]){0, 1, NAN}, f, &label, 1, 3);
+    assert_true(isnan(e.kl));
 }
 
 /* ---------------------------------------------------------------- sizes */

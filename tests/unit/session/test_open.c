@@ -66,6 +66,24 @@ static void fewer_classes_than_the_data(void **state)
     refuse(&o, "5 classes");
 }
 
+/* The first dimension of the input is written down and is not 1. */
+static void four_pictures_at_a_time(void **state)
+{
+    const struct bed *b = *state;
+    static const int64_t dim[3] = {3, 32, 32}, four[4] = {4, 3, 32, 32};
+    struct bd_session_opts o = bed_opts(b);
+    struct bd_model *m;
+    struct bd_str t = {0};
+    assert_int_equal(bd_arch_new(&m, "mlp:3072-10", dim, 3, 10, 1, NULL),
+                     BD_OK);
+    m->value[m->input[0]].t.dim = four;
+    assert_int_equal(bd_onnx_write(&t, m, NULL, NULL), BD_OK);
+    put_file(b->model, t.s, t.n);
+    refuse(&o, "takes 4 pictures at a time");
+    bd_str_done(&t);
+    bd_model_free(m);
+}
+
 static void without_data(void **state)
 {
     struct bd_session_opts o = bed_opts(*state);
@@ -182,7 +200,7 @@ int main(void)
         CASE(what_is_refused),         CASE(fewer_classes_than_the_data),
         CASE(without_data),            CASE(a_sidecar_proposes),
         CASE(the_guess_is_said),       CASE(options_build_the_start),
-        CASE(the_log_forgets_the_oldest),
+        CASE(the_log_forgets_the_oldest), CASE(four_pictures_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
