@@ -399,8 +399,9 @@ static bd_status solve_floor(struct bd_alloc_result *r,
 
 /* The smallest budget, in its own unit, in place of the allocator's words.
  * Rounded up, so that it can be typed back. */
-static bd_status too_small(const struct bd_search_problem *sp, double least,
-                           const struct bd_search_ask *a, struct bd_err *err)
+bd_status bd_search_too_small(const struct bd_search_problem *sp,
+                              double least, const struct bd_search_ask *a,
+                              struct bd_err *err)
 {
     double unit = sp->unit, target = (sp->p.budget + sp->offset) / unit;
     const char *name = bd_budget_names[a->o->budget];
@@ -431,7 +432,7 @@ static bd_status pick_uniform(struct bd_alloc_result *r,
                         : solve_uniform(r, pick, &least, sp);
     bd_free(pick);
     r->bound = 0;
-    return ok ? BD_OK : too_small(sp, least, a, err);
+    return ok ? BD_OK : bd_search_too_small(sp, least, a, err);
 }
 
 static bd_status pick_all(struct bd_alloc_result *r,
@@ -455,7 +456,7 @@ static bd_status pick_all(struct bd_alloc_result *r,
     if (st != BD_EINVALID)
         return st == BD_OK ? st : bd_fail(err, st, "%s", why.msg);
     bool some = bd_alloc_front(&front, 1, &sp->p) > 0;
-    return too_small(sp, some ? front.cost : INFINITY, a, err);
+    return bd_search_too_small(sp, some ? front.cost : INFINITY, a, err);
 }
 
 /* ------------------------------------------------------------- the answer */

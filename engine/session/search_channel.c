@@ -190,13 +190,32 @@ static bd_status set_layer(struct bd_search_result *res, const struct chans *h,
     return BD_OK;
 }
 
-static bd_status solve(struct bd_search_result *res, struct chans *h,
-                       double budget)
+/* Widths of channels cost a list: what layers fit, channels may not. */
+static double least_cost(const struct chans *h)
 {
-    struct bd_alloc_problem p = {h->n, h->layer, budget - fixed_cost(h)};
+    double sum = fixed_cost(h);
+    for (size_t i = 0; i < h->n; i++) {
+        double least = (double)INFINITY;
+        for (size_t k = 0; k < h->layer[i].n; k++)
+            least = fmin(least, h->layer[i].option[k].cost);
+        sum += least;
+    }
+    return sum;
+}
+
+static bd_status solve(struct bd_search_result *res, struct chans *h,
+                       const struct bd_search_problem *sp)
+{
+    struct bd_alloc_problem p = {h->n, h->layer,
+                                 sp->p.budget - fixed_cost(h)};
+    double least = least_cost(h);
     struct bd_alloc_result r = {
         .pick = bd_calloc(h->n + 1, sizeof *r.pick)};
     const char *how = h->n > EXACT_CHANNELS ? "lagrange" : "dp";
+    if (least > sp->p.budget) {
+        bd_free(r.pick);
+        return bd_search_too_small(sp, least, h->a, h->err);
+    }
     bd_status st = r.pick ? bd_allocator_find(how)->solve(&r, &p, h->err)
                           : bd_fail(h->err, BD_ENOMEM, out_of_memory);
     for (size_t i = 0; st == BD_OK && i < h->a->m->nlayers; i++)
@@ -220,7 +239,7 @@ static bd_status run(struct bd_search_result *res, struct chans *h)
         st = bd_search_problem_init(&sp, h->a, h->err);
     if (st != BD_OK)
         return st;
-    st = solve(res, h, sp.p.budget);
+    st = solve(res, h, &sp);
     bd_search_problem_done(&sp);
     if (st == BD_OK)
         bd_search_label(res, h->a);
@@ -239,6 +258,8 @@ bd_status bd_search_channel(struct bd_search_result *out,
     int64_t start = bd_now_ns();
     if (o.budget != BD_BUDGET_AVG_BITS && o.budget != BD_BUDGET_SIZE)
         return bd_fail(err, BD_EINVALID, "'channel' spends avg-bits or size");
+    if (bd_search_no_ties(&o, err) != BD_OK)
+        return BD_EINVALID;
     for (int k = 0; k < h.nbits; k++)
         h.bits[k] = o.nbits > 0 ? o.bits[k] : k + 2;
     o.method = BD_SEARCH_DP;

@@ -10,7 +10,13 @@
 static bd_status wish_of(struct bd_planes_wish *w, const struct bd_session *s,
                          const struct bd_search_opts *o, struct bd_err *err)
 {
+    const struct bd_search_ask a = {.m = s->m, .cfg = &s->cfg, .o = o};
     struct bd_planes_net net;
+    bd_status st = bd_search_no_ties(o, err);
+    if (st == BD_OK)
+        st = bd_search_locks(&a, err);
+    if (st != BD_OK)
+        return st;
     bd_session_planes_net(&net, s, BD_PART_A);
     double now = net.layers > 0 ? net.weighted : BD_PLANES;
     *w = (struct bd_planes_wish){.part = BD_PART_A,
@@ -27,7 +33,7 @@ static bd_status wish_of(struct bd_planes_wish *w, const struct bd_session *s,
     if (!w->layer)
         return bd_fail(err, BD_ENOMEM, "out of memory for the search");
     for (size_t i = 0; i < s->m->nlayers; i++)
-        if (!s->cfg.layer[i].locked)
+        if (!bd_search_locked(&a, i))
             w->layer[w->n++] = (int)i;
     if (w->n > 0)
         return BD_OK;

@@ -128,6 +128,9 @@ bd_status bd_search_locks(const struct bd_search_ask *a,
                           struct bd_err *err); /* that all match something */
 bool bd_search_measures(const struct bd_search_opts *o);
 bool bd_search_needs_images(const struct bd_search_opts *o);
+/* Refuses ties, for ways to search that cannot keep them. */
+bd_status bd_search_no_ties(const struct bd_search_opts *o,
+                            struct bd_err *err);
 /* Ties of the request: group numbers of layers, -1 = free. */
 bd_status bd_search_ties(int *tie, const struct bd_search_ask *a, bool inputs,
                          struct bd_err *err);
@@ -159,6 +162,11 @@ bd_status bd_search_problem_init(struct bd_search_problem *sp,
                                  const struct bd_search_ask *a,
                                  struct bd_err *err);
 void bd_search_problem_done(struct bd_search_problem *sp);
+/* Refuses a budget nothing fits, naming the least there is: `least`, in the
+ * problem's cost, infinite where no choice suits at all. */
+bd_status bd_search_too_small(const struct bd_search_problem *sp,
+                              double least, const struct bd_search_ask *a,
+                              struct bd_err *err);
 /* Fills layer, option and joint; p's n and layer. */
 bd_status bd_joint_init(struct bd_search_problem *sp,
                         const struct bd_search_ask *a, struct bd_err *err);

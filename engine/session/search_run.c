@@ -365,12 +365,11 @@ static bd_status measured(struct run *r)
         return bd_fail(r->err, BD_EINVALID,
                        "'measured' spends avg-bits or size; dp takes the "
                        "other budgets");
-    if (o.tie || o.tie_outputs)
-        return bd_fail(r->err, BD_EINVALID,
-                       "'measured' moves layers one by one: dp keeps ties");
+    bd_status st = bd_search_no_ties(&o, r->err);
     o.method = BD_SEARCH_DP;
     a.o = &o;
-    bd_status st = bd_search_solve(&res, &a, r->err);
+    if (st == BD_OK)
+        st = bd_search_solve(&res, &a, r->err);
     if (st != BD_OK)
         return st;
     bd_search_label(&res, r->a);

@@ -50,6 +50,43 @@ bd_status bd_search_locks(const struct bd_search_ask *a, struct bd_err *err)
     return BD_OK;
 }
 
+bd_status bd_search_no_ties(const struct bd_search_opts *o,
+                            struct bd_err *err)
+{
+    if (!o->tie && !o->tie_outputs)
+        return BD_OK;
+    return bd_fail(err, BD_EINVALID,
+                   "'%s' moves layers one by one: dp keeps ties",
+                   bd_search_names[o->method]);
+}
+
+/* A locked layer's form may be one its partners cannot take, so a tie that
+ * was asked for in words is kept whole or refused, never half. */
+static bd_status tie_unlocked(const struct bd_search_ask *a, const char *left,
+                              const char *right, struct bd_err *err)
+{
+    size_t locked = a->m->nlayers, open = locked;
+    char shown[96], other[96];
+    for (size_t i = 0; i < a->m->nlayers; i++) {
+        const char *name = a->m->layer[i].name;
+        if (!bd_glob(left, name) && !bd_glob(right, name))
+            continue;
+        if (bd_search_locked(a, i))
+            locked = i;
+        else
+            open = i;
+    }
+    if (locked == a->m->nlayers || open == a->m->nlayers)
+        return BD_OK;
+    return bd_fail(err, BD_EINVALID,
+                   "tied layer '%s' is locked, '%s' is not; lock both or "
+                   "leave the tie out",
+                   bd_text_show(shown, sizeof shown, a->m->layer[locked].name,
+                                40),
+                   bd_text_show(other, sizeof other, a->m->layer[open].name,
+                                40));
+}
+
 /* All layers of either side of "A=B" are one group. */
 static bd_status tie_words(int *tie, const struct bd_search_ask *a,
                            const char *word, struct bd_err *err)
@@ -87,7 +124,7 @@ static bd_status tie_words(int *tie, const struct bd_search_ask *a,
         for (size_t i = 0; i < a->m->nlayers; i++)
             tie[i] = tie[i] == group ? next : tie[i];
     }
-    return BD_OK;
+    return tie_unlocked(a, left, eq + 1, err);
 }
 
 bd_status bd_search_ties(int *tie, const struct bd_search_ask *a, bool inputs,

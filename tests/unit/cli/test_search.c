@@ -206,6 +206,48 @@ static void with_inputs(void **state)
     shot_close(&s);
 }
 
+/* Layers that are locked keep what they have, whatever searches; ties are
+ * kept or refused. */
+static void locks_and_ties(void **state)
+{
+#define ASK                                                                   \
+    "search m.onnx --data x.npy --preprocess raw255 -w uniform:5 -a "         \
+    "uniform:7 --budget avg-bits=6 --json "
+    static const char *const how[] = {"dp",      "greedy",   "lagrange",
+                                      "channel", "measured", "bottleneck"};
+    struct shot s;
+    char args[300];
+
+    (void)state;
+    shot_open(&s);
+    put_model("m.onnx", false);
+    put_data();
+    for (size_t k = 0; k < sizeof how / sizeof *how; k++) {
+        const cJSON *l;
+        cJSON *j;
+
+        snprintf(args, sizeof args, ASK "--lock fc2 --method %s", how[k]);
+        run_ok(&s, args);
+        j = document(&s, "bitdial.search/1");
+        l = cJSON_GetObjectItem(cJSON_GetObjectItem(j, "config"), "layers");
+        l = cJSON_GetArrayItem(l, 1);
+        assert_true(number(cJSON_GetObjectItem(l, "weights"), "bits") == 5);
+        assert_true(number(cJSON_GetObjectItem(l, "activations"), "bits") ==
+                    7);
+        cJSON_Delete(j);
+        if (k < 3)
+            continue;
+        snprintf(args, sizeof args, ASK "--tie fc1=fc2 --method %s", how[k]);
+        assert_int_equal(run(&s, args), 2);
+        assert_non_null(strstr(s.out, "dp keeps ties"));
+    }
+    assert_int_equal(run(&s, ASK "--tie fc1=fc2 --lock fc1"), 2);
+    assert_non_null(strstr(s.out, "tied layer 'fc1' is locked, 'fc2' is not"));
+    run_ok(&s, ASK "--tie fc1=fc2 --lock 'fc*'");
+    shot_close(&s);
+#undef ASK
+}
+
 static void refused_requests(void **state)
 {
     struct shot s;
@@ -215,6 +257,8 @@ static void refused_requests(void **state)
     put_model("m.onnx", false);
     refused(&s, "search m.onnx --budget avg-bits=0.1", 1, "smallest possible");
     refused(&s, "search m.onnx --budget size=3", 1, "smallest possible");
+    refused(&s, "search m.onnx --budget avg-bits=4 --lock fc2 -w uniform:5 "
+                "--method channel", 1, "avg-bits=4: the smallest possible");
     refused(&s, "search m.onnx --budget bits=3", 2, "avg-bits");
     refused(&s, "search m.onnx --budget avg-bits", 2, "KIND=NUMBER");
     refused(&s, "search m.onnx --budget avg-bits=x", 2, "number");
@@ -237,6 +281,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(problems), cmocka_unit_test(refused_problems),
         cmocka_unit_test(a_network), cmocka_unit_test(with_images),
+        cmocka_unit_test(locks_and_ties),
         cmocka_unit_test(with_inputs), cmocka_unit_test(refused_requests)};
 
     if (argc < 3)
