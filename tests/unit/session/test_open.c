@@ -70,13 +70,15 @@ static void fewer_classes_than_the_data(void **state)
 static void four_pictures_at_a_time(void **state)
 {
     const struct bed *b = *state;
-    static const int64_t dim[3] = {3, 32, 32}, four[4] = {4, 3, 32, 32};
+    static const int64_t dim[3] = {3, 32, 32};
     struct bd_session_opts o = bed_opts(b);
     struct bd_model *m;
     struct bd_str t = {0};
     assert_int_equal(bd_arch_new(&m, "mlp:3072-10", dim, 3, 10, 1, NULL),
                      BD_OK);
-    m->value[m->input[0]].t.dim = four;
+    struct bd_value *in =
+        (struct bd_value *)(uintptr_t)&m->value[m->input[0]];
+    in->t.dim[0] = 4;
     assert_int_equal(bd_onnx_write(&t, m, NULL, NULL), BD_OK);
     put_file(b->model, t.s, t.n);
     refuse(&o, "takes 4 pictures at a time");
