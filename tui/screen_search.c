@@ -384,7 +384,7 @@ static void draw_best(struct ui *ui, struct wg_rect r,
                  ui_fmt_size(two, sizeof two,
                              (double)b->size.size_bits / 8));
     right(ui, r, 1, "spends", text);
-    if (isfinite(b->bound) && !b->optimal)
+    if (b->bound > 0 && !b->optimal)
         snprintf(text, sizeof text, "%.4g, at least %.4g", b->loss, b->bound);
     else
         snprintf(text, sizeof text, "%.4g", b->loss);
@@ -392,7 +392,8 @@ static void draw_best(struct ui *ui, struct wg_rect r,
     if (b->acc.total > 0) {
         ui_fmt_top1(text, sizeof text, ui, BD_EXACT, &b->acc);
         right(ui, r, 3, "top-1", text);
-        snprintf(text, sizeof text, "%d evaluations, %s", b->evaluations,
+        snprintf(text, sizeof text, "%d evaluation%s, %s", b->evaluations,
+                 b->evaluations == 1 ? "" : "s",
                  ui_fmt_time(one, sizeof one, b->seconds));
         if (!ui->batch) /* no clock in scripts */
             right(ui, r, 4, "", text);

@@ -376,8 +376,10 @@ bd_status bd_session_search(struct bd_session *s,
         return bd_fail(err, BD_EINVALID, "%s", s->why);
     stop_run(s, t);
     t->counting = false;
-    t->have = t->have && (o->method == BD_SEARCH_BOTTLENECK) ==
-                             (t->o.method == BD_SEARCH_BOTTLENECK);
+    /* what is shown meanwhile must be in the request's unit */
+    t->have = t->have && o->budget == t->o.budget &&
+              (o->method == BD_SEARCH_BOTTLENECK) ==
+                  (t->o.method == BD_SEARCH_BOTTLENECK);
     st = remember(t, s, o, err);
     if (st == BD_OK)
         want_cands(s, t);
