@@ -262,6 +262,12 @@ static bd_status compute(struct channels *k)
         st = one_width(&k->r[i], k);
         if (k->stopped)
             k->n = i + 1;
+        if (st == BD_ECANCELLED && i > 0) { /* the widths before are whole */
+            k->stopped = true;
+            k->n = i;
+            c->err = (struct bd_err){0};
+            st = BD_OK;
+        }
     }
     bd_cli_watch_task(&c->watch, NULL);
     bd_cli_watch_clear(&c->watch);

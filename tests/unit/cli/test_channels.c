@@ -1,6 +1,9 @@
 /* The verb channels: keys of the contract, the same bytes for any number of
- * threads, tables out and in, the table of widths, refusals. */
+ * threads, tables out and in, the table of widths, refusals, Ctrl-C. */
 #include "cli_run.h"
+
+#include <signal.h>
+#include <time.h>
 
 #define BASE "channels m.onnx --data x.npy --preprocess raw255 --split fc2 "
 
@@ -155,12 +158,76 @@ static void refusals(void **state)
     shot_close(&s);
 }
 
+/* A network that keeps the program busy for a minute, and Ctrl-C in between.
+ * The status. */
+static int stopped_after(int seconds)
+{
+    const struct timespec moment = {seconds, 0};
+    int rc = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (!freopen("out.txt", "w", stdout) ||
+            !freopen("err.txt", "w", stderr))
+            _exit(99);
+        signal(SIGINT, SIG_DFL); /* a background shell would ignore it */
+        execl(program(NULL), "bitdial", "channels", "net.onnx", "--data",
+              "synth:glyphs", "--limit", "64", "--split", "layer2.0.conv1",
+              "-b", "2-7", "-k", "100000", "--json", (char *)NULL);
+        _exit(99);
+    }
+    nanosleep(&moment, NULL);
+    kill(pid, SIGINT);
+    assert_int_equal(waitpid(pid, &rc, 0), pid);
+    assert_true(WIFEXITED(rc)); /* by its own will, tidied up */
+    return WEXITSTATUS(rc);
+}
+
+/* Stopped before there is anything to show it says so; later it shows what
+ * is reached, and that it was stopped. */
+static void stopping_shows_the_best(void **state)
+{
+    static const int64_t dim[3] = {3, 32, 32};
+    struct bd_model *m = NULL;
+    struct bd_str onnx = {0};
+    struct shot s;
+    bool reached = false;
+
+    (void)state;
+    shot_open(&s);
+    assert_int_equal(bd_arch_new(&m, "resnet20", dim, 3, 10, 1, NULL), BD_OK);
+    assert_int_equal(bd_onnx_write(&onnx, m, NULL, NULL), BD_OK);
+    put("net.onnx", onnx.s, onnx.n);
+    bd_str_done(&onnx);
+    bd_model_free(m);
+    for (int seconds = 1; !reached && seconds <= 16; seconds *= 2) {
+        char *text;
+        cJSON *j;
+
+        assert_int_equal(stopped_after(seconds), 130);
+        text = slurp("out.txt");
+        j = cJSON_Parse(text);
+        assert_non_null(j);
+        reached = cJSON_IsTrue(cJSON_GetObjectItem(j, "stopped"));
+        if (reached)
+            assert_true(number(j, "output_mse") <=
+                        number(j, "output_mse_start"));
+        else
+            assert_non_null(cJSON_GetObjectItem(j, "error"));
+        cJSON_Delete(j);
+        bd_free(text);
+    }
+    assert_true(reached);
+    shot_close(&s);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contract), cmocka_unit_test(threads),
         cmocka_unit_test(tables), cmocka_unit_test(for_people),
-        cmocka_unit_test(refusals)};
+        cmocka_unit_test(refusals), cmocka_unit_test(stopping_shows_the_best)};
 
     if (argc < 2)
         return 2;
