@@ -274,14 +274,16 @@ static void say_source(char *out, size_t cap, const struct side *d,
     size_t n = d->g->a->m->nlayers;
     const char *name = known > 0 ? bd_sens_metric_names[d->metric] : "";
     long long images = (long long)d->g->a->sens.images;
+    char from[48] = "from a file"; /* others do not say of how many */
+    if (images > 0)
+        snprintf(from, sizeof from, "of %lld images", images);
     if (known == 0)
         snprintf(out, cap, "noise-to-signal ratio of the %s",
                  d->input ? "inputs" : "weights");
     else if (known < n)
-        snprintf(out, cap, "%s of %lld images, %zu of %zu layers", name,
-                 images, known, n);
+        snprintf(out, cap, "%s %s, %zu of %zu layers", name, from, known, n);
     else
-        snprintf(out, cap, "%s of %lld images", name, images);
+        snprintf(out, cap, "%s %s", name, from);
 }
 
 /* Of one side; the count of layers that were measured. */

@@ -577,5 +577,11 @@ bd_status bd_session_now_search(struct bd_search_result *out,
     if (st != BD_OK)
         return st;
     struct bd_search_ask a = ask_of(s, t);
-    return dispatch(out, &a, ctl, err);
+    st = dispatch(out, &a, ctl, err);
+    if (st == BD_OK && out->acc.total > 0) { /* a document may say it */
+        struct bd_acc_answer known = {bd_session_digest(s, &out->cfg),
+                                      out->acc};
+        bd_live_remember(s, &known);
+    }
+    return st;
 }

@@ -125,7 +125,7 @@ static void check_file(const cJSON *said, const char *path)
     assert_true(number(m, "top1") == number(said, "top1"));
     assert_true(number(m, "images") == number(said, "images"));
     assert_true(number(m, "size_bytes") == number(said, "size_bytes"));
-    assert_true(number(m, "avg_bits_w") == number(said, "cost"));
+    assert_true(number(m, "avg_bits_w") == number(said, "avg_bits_w"));
     cJSON_Delete(file);
     bd_free(text);
 }
@@ -149,6 +149,11 @@ static void with_images(void **state)
     assert_non_null(strstr(cJSON_GetStringValue(
                                cJSON_GetObjectItem(j, "losses")), "kl of"));
     cJSON_Delete(j);
+    run_ok(&s, "search m.onnx --data x.npy --preprocess raw255 --budget "
+               "max-drop=100 --json -f -o bits.json");
+    j = document(&s, "bitdial.search/1");
+    check_file(j, "bits.json");
+    cJSON_Delete(j);
     /* What a sweep wrote is read back. */
     run_ok(&s, "sweep m.onnx --data x.npy --preprocess raw255 --json "
                "-o sens.json --bits 3,5");
@@ -157,6 +162,15 @@ static void with_images(void **state)
     j = document(&s, "bitdial.search/1");
     assert_non_null(strstr(cJSON_GetStringValue(
                                cJSON_GetObjectItem(j, "losses")), "kl of"));
+    cJSON_Delete(j);
+    /* Another program's does not say of how many images it was made. */
+    run_ok(&s, "sweep m.onnx --data x.npy --preprocess raw255 --format exl3 "
+               "-o exl3.json --bits 3,5");
+    run_ok(&s, "search m.onnx --weights uniform:4 --sensitivity exl3.json "
+               "--budget avg-bits=6 --json");
+    j = document(&s, "bitdial.search/1");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(j, "losses")),
+                        "kl from a file");
     cJSON_Delete(j);
     shot_close(&s);
 }
