@@ -105,6 +105,30 @@ static void compare_soon(struct bd_session *s)
     }
 }
 
+/* The feature's channels: what could not be measured says why, and once there
+ * is memory again the same wish is met. */
+static void split_soon(struct bd_session *s)
+{
+    struct bd_feature_ask ask = {.lab = {.split = "fc2", .images = 2},
+                                 .solve = {.avg_bits = 3, .p = {0.9, 0.1}},
+                                 .runs = 3};
+    struct bd_feature_view v = {0};
+    struct bd_err e = {0};
+    if (bd_session_why_no_accuracy(s))
+        return;
+    for (int i = 0; i < 2; i++) {
+        bd_status st = bd_session_feature_start(s, &ask, &e);
+        assert_true(st == BD_OK || (ran_out() && e.msg[0]));
+        settle(s);
+        bool there = bd_session_feature(&v, s);
+        assert_true(!there || !v.running);
+        if (there && v.bits && isfinite(v.mse))
+            return;
+        assert_true(ran_out());
+    }
+    fail_msg("no channels although there is memory: %s", e.msg);
+}
+
 /* As the command line does it: everything on this thread. */
 static bd_status at_once(const void *arg, struct bd_err *err)
 {
@@ -152,6 +176,7 @@ static bd_status on_lanes(const void *arg, struct bd_err *err)
     bd_session_channels(s, 0, &(int){0}, &(enum bd_fresh){BD_ABSENT});
     settle(s);
     compare_soon(s);
+    split_soon(s);
     if (st == BD_OK)
         st = bd_session_export_soon(s, t->out, true, err);
     if (st == BD_OK)
