@@ -1,6 +1,6 @@
 /* screen_search.c: which layer gets how many bits, under a budget?
  *
- * Four fields above, the layers below.  The answer is the session's and is
+ * Five fields above, the layers below.  The answer is the session's and is
  * solved anew whenever it is drawn after a change, so the target moves like
  * a slider.  Enter takes the answer; on a field that is a choice it opens
  * the choices instead. */
@@ -11,9 +11,8 @@
 
 #include "ui.h"
 
-enum field { F_METHOD, F_BUDGET, F_TARGET, F_CHOICES, FIELDS };
-enum { HEAD_H = 6, RIGHT_X = 41, RIGHT_NARROW = 28, WIDE = 72,
-       METHODS = BD_SEARCHES };
+enum field { F_METHOD, F_BUDGET, F_TARGET, F_CHOICES, F_WHAT, FIELDS };
+enum { HEAD_H = 6, WIDE = 72, METHODS = BD_SEARCHES };
 
 struct search {
     struct bd_search_opts o;
@@ -48,6 +47,10 @@ static const struct {
     {"uniform per tensor", "uniform:tensor:mse"},
 };
 enum { CHOICES = (int)(sizeof choices / sizeof *choices) };
+static const char *const what_says[] = {
+    [0] = "as the budget asks", [BD_SENS_W] = "weights",
+    [BD_SENS_A] = "inputs", [BD_SENS_WA] = "weights and inputs"};
+enum { WHATS = (int)(sizeof what_says / sizeof *what_says) };
 
 /* ------------------------------------------------------------ the request */
 
@@ -99,7 +102,9 @@ static double present(const struct ui *ui, const struct search *st)
     bd_session_net(&net, ui->s);
     switch (st->o.budget) {
     case BD_BUDGET_AVG_BITS:
-        return of_planes(st) ? present_planes(ui) : net.cost.avg_bits_w;
+        return of_planes(st)               ? present_planes(ui)
+               : st->o.what == BD_SENS_A ? net.cost.avg_bits_a
+                                           : net.cost.avg_bits_w;
     case BD_BUDGET_SIZE:
         return (double)((net.cost.size_bits + 7) / 8);
     case BD_BUDGET_BOPS:
@@ -124,7 +129,8 @@ static double first_target(const struct ui *ui, const struct search *st)
     bd_session_net(&net, ui->s);
     if (b > BD_BUDGET_BOPS || of_planes(st))
         return dflt[b];
-    if (net.cost.avg_bits_w <= 16)
+    if ((b == BD_BUDGET_AVG_BITS ? present(ui, st) : net.cost.avg_bits_w) <=
+        16)
         return 0; /* as it is */
     return b == BD_BUDGET_AVG_BITS ? 4 : present(ui, st) / 8;
 }
@@ -173,6 +179,15 @@ static void set_budget(struct ui *ui, int row)
     ask(ui, st);
 }
 
+static void set_what(struct ui *ui, int row)
+{
+    struct search *st = ui->state[UI_SEARCH];
+    st->o.what = (enum bd_sens_what)row;
+    if (st->o.budget == BD_BUDGET_AVG_BITS) /* now of the other side */
+        st->o.target = first_target(ui, st);
+    ask(ui, st);
+}
+
 static void set_choices(struct ui *ui, int row)
 {
     struct search *st = ui->state[UI_SEARCH];
@@ -188,6 +203,8 @@ static void chose(struct ui *ui, int row)
         set_method(ui, row);
     else if (st->field == F_BUDGET)
         set_budget(ui, row);
+    else if (st->field == F_WHAT)
+        set_what(ui, row);
     else
         set_choices(ui, row);
     back_to_target(ui);
@@ -203,7 +220,7 @@ static int word_row(const char *const *names, const char *w, size_t n)
     return -1;
 }
 
-/* One word of a request: a method, KIND=NUMBER, a number, `take`. */
+/* One word of a request: a method, KIND=NUMBER, a number, a side, `take`. */
 static bool word(struct ui *ui, struct search *st, const char *w, size_t n)
 {
     char text[64], shown[128];
@@ -215,6 +232,13 @@ static bool word(struct ui *ui, struct search *st, const char *w, size_t n)
     snprintf(text, sizeof text, "%.*s", (int)(n < 63 ? n : 63), w);
     const char *number = eq ? text + head + 1 : text;
     bool same = eq && strcmp(number, "same") == 0;
+    int what = word_row(bd_sens_what_names, w, n);
+    if (n == 3 && (memcmp(w, "w,a", 3) == 0 || memcmp(w, "a,w", 3) == 0))
+        what = BD_SENS_WA;
+    if (what > 0) {
+        st->o.what = (enum bd_sens_what)what;
+        return true;
+    }
     if (method >= 0 && method < METHODS) {
         st->o.method = (enum bd_search_method)method;
         return true;
@@ -237,7 +261,7 @@ static void take(struct ui *ui)
     ui_said(ui, bd_session_search_take(ui->s, &err), &err);
 }
 
-/* `:search [METHOD] [KIND=N] [take]` */
+/* `:search [METHOD] [KIND=N] [w|a|w,a] [take]` */
 bool ui_search_command(struct ui *ui, const char *args)
 {
     bool takes = false, changed = false;
@@ -277,33 +301,24 @@ static void typed(struct ui *ui, const char *text)
 
 /* ---------------------------------------------------------------- drawing */
 
-static char *fmt_budget(char *out, size_t cap, const struct bd_search_opts *o,
-                        double v)
+/* What is chosen, where the budget decides it as well. */
+static const char *what_text(const struct ui *ui, const struct search *st)
 {
-    enum bd_budget b = o->budget;
-    if (o->method == BD_SEARCH_BOTTLENECK && b == BD_BUDGET_AVG_BITS)
-        snprintf(out, cap, "%.2f planes", v);
-    else if (b == BD_BUDGET_SIZE)
-        ui_fmt_size(out, cap, v);
-    else if (b == BD_BUDGET_BOPS)
-        snprintf(out, cap, "%.4g", v);
-    else
-        snprintf(out, cap, b == BD_BUDGET_AVG_BITS ? "%.2f b" : "%.1f%s", v,
-                 b == BD_BUDGET_MAX_DROP ? " points" : " dB");
-    return out;
-}
-
-/* Where what was found begins; narrow screens leave out what a choice says. */
-static int right_x(struct wg_rect r)
-{
-    return r.w < WIDE ? RIGHT_NARROW : RIGHT_X;
+    bool both = st->o.budget == BD_BUDGET_BOPS &&
+                !bd_session_why_no_accuracy(ui->s) &&
+                st->o.method != BD_SEARCH_CHANNEL &&
+                st->o.method != BD_SEARCH_MEASURED;
+    return what_says[of_planes(st) ? BD_SENS_A
+                     : st->o.what  ? st->o.what
+                     : both        ? BD_SENS_WA
+                                   : BD_SENS_W];
 }
 
 static void draw_field(struct ui *ui, struct wg_rect r, const struct search *st,
                        enum field f)
 {
     static const char *const label[FIELDS] = {"method", "budget", "target",
-                                              "choices"};
+                                              "choices", "of"};
     enum bd_budget b = st->o.budget;
     char value[96], now[48] = "", says[64] = "";
     struct wg_rect line = {r.x, r.y + (int)f, r.w, 1};
@@ -315,118 +330,37 @@ static void draw_field(struct ui *ui, struct wg_rect r, const struct search *st,
         snprintf(says, sizeof says, "%s",
                  of_planes(st) && b == BD_BUDGET_AVG_BITS
                      ? "planes per value"
+                 : st->o.what == BD_SENS_A && b == BD_BUDGET_AVG_BITS
+                     ? "bits per input"
                      : budget_says[b]);
     } else if (f == F_TARGET) {
         double v = st->o.target > 0 ? st->o.target : present(ui, st);
-        fmt_budget(value, sizeof value, &st->o, v);
+        ui_fmt_budget(value, sizeof value, &st->o, v);
         if (b <= BD_BUDGET_BOPS)
             snprintf(says, sizeof says, "now %s",
-                     fmt_budget(now, sizeof now, &st->o, present(ui, st)));
+                     ui_fmt_budget(now, sizeof now, &st->o, present(ui, st)));
+    } else if (f == F_WHAT) {
+        snprintf(value, sizeof value, "%s", what_text(ui, st));
     } else {
         snprintf(value, sizeof value, "%s",
                  of_planes(st) ? "planes of an 8-bit code"
                                : choices[st->choices].name);
     }
     if (st->field == (int)f)
-        wg_tint(&ui->canvas, (struct wg_rect){r.x + 1, line.y,
-                                              right_x(r) - 3, 1}, WG_CURSOR);
+        wg_tint(&ui->canvas,
+                (struct wg_rect){r.x + 1, line.y, ui_search_right(r) - 3, 1},
+                WG_CURSOR);
     wg_text(&ui->canvas, line, 0, 0, WG_ACCENT,
             st->field == (int)f ? ">" : " ");
     wg_text(&ui->canvas, line, 2, 0, WG_DIM, label[f]);
     char cut[96];
-    wg_cut(cut, sizeof cut, value, right_x(r) - 11, true);
+    wg_cut(cut, sizeof cut, value, ui_search_right(r) - 11, true);
     int x = 10 + wg_text(&ui->canvas, line, 10, 0, WG_TEXT, cut);
     x = x < 19 ? 19 : x + 1;
-    if (x < right_x(r) - 3 && r.w >= WIDE)
+    if (x < ui_search_right(r) - 3 && r.w >= WIDE)
         wg_text(&ui->canvas, line, x, 0, WG_DIM,
-                wg_cut(cut, sizeof cut, says, RIGHT_X - 2 - x, false));
-}
-
-static void right(struct ui *ui, struct wg_rect r, int y, const char *label,
-                  const char *value)
-{
-    int x = right_x(r);
-    char cut[160];
-    wg_text(&ui->canvas, r, x, y, WG_DIM, label);
-    wg_text(&ui->canvas, r, x + 8, y, WG_TEXT,
-            wg_cut(cut, sizeof cut, value, r.w - x - 9, false));
-}
-
-/* Once taken, what the whole network's line says. */
-static const char *known_top1(char *out, size_t cap, const struct ui *ui,
-                              const struct bd_search_result *b)
-{
-    struct bd_net_view net;
-    bd_session_net(&net, ui->s);
-    if (bd_session_why_no_accuracy(ui->s))
-        return "no data to measure";
-    if (!bd_bitcfg_same(&b->cfg, bd_session_cfg(ui->s)) ||
-        net.fresh != BD_EXACT)
-        return "measured once taken";
-    return ui_fmt_top1(out, cap, ui, net.fresh, &net.acc);
-}
-
-/* What the best so far spends, loses and reaches. */
-static void draw_best(struct ui *ui, struct wg_rect r,
-                      const struct bd_search_view *v)
-{
-    const struct bd_search_result *b = v->best;
-    char text[160], one[48], two[48];
-    snprintf(text, sizeof text, "%s%s", b->name,
-             b->optimal ? ", optimal" : "");
-    right(ui, r, 0, "best", text);
-    if (v->opts.budget <= BD_BUDGET_BOPS)
-        snprintf(text, sizeof text, "%s of %s",
-                 fmt_budget(one, sizeof one, &v->opts, b->cost),
-                 fmt_budget(two, sizeof two, &v->opts, b->budget));
-    else
-        snprintf(text, sizeof text, "%.2f b, %s", b->size.avg_bits_w,
-                 ui_fmt_size(two, sizeof two,
-                             (double)b->size.size_bits / 8));
-    right(ui, r, 1, "spends", text);
-    if (b->bound > 0 && !b->optimal)
-        snprintf(text, sizeof text, "%.4g, at least %.4g", b->loss, b->bound);
-    else
-        snprintf(text, sizeof text, "%.4g", b->loss);
-    right(ui, r, 2, "loss", text);
-    if (b->acc.total > 0) {
-        ui_fmt_top1(text, sizeof text, ui, BD_EXACT, &b->acc);
-        right(ui, r, 3, "top-1", text);
-        snprintf(text, sizeof text, "%d evaluation%s, %s", b->evaluations,
-                 b->evaluations == 1 ? "" : "s",
-                 ui_fmt_time(one, sizeof one, b->seconds));
-        if (!ui->batch) /* no clock in scripts */
-            right(ui, r, 4, "", text);
-    } else {
-        right(ui, r, 3, "top-1", known_top1(text, sizeof text, ui, b));
-    }
-}
-
-static void draw_state(struct ui *ui, struct wg_rect r,
-                       const struct bd_search_view *v)
-{
-    char cut[300], source[96] = "";
-    int w = r.w - 2;
-    bool planes = v->opts.method == BD_SEARCH_BOTTLENECK;
-    /* What measures stands to the right of it, on the same line. */
-    if (v->best && v->best->acc.total > 0)
-        wg_cut(source, sizeof source, v->best->source, right_x(r) - 11, false);
-    else if (v->best)
-        snprintf(source, sizeof source, "%s%s", v->best->source,
-                 v->refining ? ", more choices follow"
-                 : planes || bd_session_sens(ui->s)
-                     ? ""
-                     : "; w on Layers measures");
-    if (v->phase == BD_SEARCH_REFUSED)
-        wg_text(&ui->canvas, r, 1, 4, WG_ERROR,
-                wg_cut(cut, sizeof cut, v->why, w, false));
-    else if (v->best)
-        wg_textf(&ui->canvas, r, 2, 4, WG_DIM, "losses  %s",
-                 wg_cut(cut, sizeof cut, source, w - 9, false));
-    else
-        wg_text(&ui->canvas, r, 2, 4, WG_DIM,
-                planes ? "counting the bit planes of every layer's input"
-                       : "pricing the choices of every layer");
+                wg_cut(cut, sizeof cut, says, ui_search_right(r) - 2 - x,
+                       false));
 }
 
 static void draw(struct ui *ui, void *state, struct wg_rect body)
@@ -436,9 +370,7 @@ static void draw(struct ui *ui, void *state, struct wg_rect body)
     bd_session_search_view(&v, ui->s);
     for (int f = 0; f < FIELDS; f++)
         draw_field(ui, body, st, (enum field)f);
-    draw_state(ui, body, &v);
-    if (v.best)
-        draw_best(ui, body, &v);
+    ui_search_found(ui, body, &v);
     ui_search_layers(ui,
                      (struct wg_rect){body.x, body.y + HEAD_H, body.w,
                                       body.h - HEAD_H},
@@ -477,6 +409,12 @@ static const char *choice_item(void *ui, int i)
     return choices[i].name;
 }
 
+static const char *what_item(void *ui, int i)
+{
+    (void)ui;
+    return what_says[i];
+}
+
 static void menu(struct ui *ui, const struct search *st)
 {
     if (st->field == F_METHOD)
@@ -487,6 +425,10 @@ static void menu(struct ui *ui, const struct search *st)
         ui_menu_open(ui, &(struct ui_choice){
             "budget", BD_BUDGETS, (int)st->o.budget, budget_item,
             budget_right, chose});
+    else if (st->field == F_WHAT)
+        ui_menu_open(ui, &(struct ui_choice){
+            "whose bits", WHATS, (int)st->o.what, what_item, NULL,
+            chose});
     else
         ui_menu_open(ui, &(struct ui_choice){
             "what layers may take", CHOICES, st->choices, choice_item, NULL,
@@ -502,6 +444,8 @@ static void turn(struct ui *ui, struct search *st, int by)
     else if (st->field == F_BUDGET)
         set_budget(ui, ((int)st->o.budget + by % BD_BUDGETS + BD_BUDGETS) %
                            BD_BUDGETS);
+    else if (st->field == F_WHAT)
+        set_what(ui, ((int)st->o.what + by % WHATS + WHATS) % WHATS);
     else if (st->field == F_CHOICES)
         set_choices(ui, (st->choices + by % CHOICES + CHOICES) % CHOICES);
     else

@@ -1,7 +1,6 @@
 /* search_layers.c: what a search would give every layer, beside what it has.
  * A sign says more or fewer bits, colour repeats where the choice differs.
- * Shown is the side that was searched: weights, or inputs where these take
- * bit planes. */
+ * Shown is the side that was searched: weights, inputs, or both in short. */
 #include <stdio.h>
 
 #include "ui.h"
@@ -18,20 +17,44 @@ static const struct wg_column columns[C_COLUMNS] = {
 struct rows {
     struct ui *ui;
     const struct bd_search_result *best; /* NULL = none yet */
-    bool inputs;
+    enum bd_sens_what what;
 };
 
 static const struct bd_tensorcfg *side(const struct rows *r,
                                        const struct bd_layercfg *l)
 {
-    return r->inputs ? &l->a : &l->w;
+    return r->what == BD_SENS_A ? &l->a : &l->w;
 }
 
-static void choice_text(char *out, size_t cap, const struct bd_tensorcfg *t)
+/* Of both sides: "uniform:4/uniform:5". */
+static const char *in_short(char *out, size_t cap,
+                            const struct bd_tensorcfg *t)
 {
-    char text[96];
+    if (t->bits == 32)
+        return "float";
+    snprintf(out, cap, "%s:%d", bd_quantizer_at(t->quant)->name, t->bits);
+    return out;
+}
+
+static void choice_text(char *out, size_t cap, const struct rows *r,
+                        const struct bd_layercfg *l)
+{
+    const struct bd_tensorcfg *t = side(r, l);
+    char text[96], in[48];
+    if (r->what == BD_SENS_WA) {
+        snprintf(out, cap, "%s/%s", in_short(text, 48, &l->w),
+                 in_short(in, sizeof in, &l->a));
+        return;
+    }
     bd_tensorcfg_text(text, sizeof text, t);
     snprintf(out, cap, "%s%s", text, t->channel ? " mixed" : "");
+}
+
+static bool changed(const struct rows *r, const struct bd_layercfg *a,
+                    const struct bd_layercfg *b)
+{
+    return !bd_tensorcfg_same(side(r, a), side(r, b)) ||
+           (r->what == BD_SENS_WA && !bd_tensorcfg_same(&a->a, &b->a));
 }
 
 /* Stored bytes more or fewer: a plain sign says what the arrow shows. */
@@ -40,7 +63,7 @@ static void bytes_cell(struct wg_table_cell *out, const struct rows *r,
 {
     const struct bd_model *m = bd_session_model(r->ui->s);
     const struct bd_layercfg *now = &bd_session_cfg(r->ui->s)->layer[row];
-    if (r->inputs) /* which are not stored */
+    if (r->what == BD_SENS_A) /* which are not stored */
         return;
     int64_t a = bd_stored_bits(m, row, &now->w) / 8;
     int64_t b = bd_stored_bits(m, row, &r->best->cfg.layer[row].w) / 8;
@@ -58,19 +81,19 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
     if (col == C_NAME)
         bd_text_show(out->text, sizeof out->text, m->layer[row].name, 60);
     else if (col == C_NOW)
-        choice_text(out->text, sizeof out->text, side(r, now));
+        choice_text(out->text, sizeof out->text, r, now);
     if (!r->best || col <= C_NOW)
         return;
-    const struct bd_tensorcfg *to = side(r, &r->best->cfg.layer[row]);
-    int d = (int)to->bits - side(r, now)->bits;
+    const struct bd_layercfg *to = &r->best->cfg.layer[row];
+    int d = (int)side(r, to)->bits - side(r, now)->bits;
     if (col == C_FOUND) {
-        choice_text(out->text, sizeof out->text, to);
-        if (!bd_tensorcfg_same(to, side(r, now)))
+        choice_text(out->text, sizeof out->text, r, to);
+        if (changed(r, to, now))
             out->role = WG_ACCENT;
     } else if (col == C_ARROW) {
         if (now->locked)
             snprintf(out->text, sizeof out->text, "lock");
-        else if (d != 0)
+        else if (d != 0 && r->what != BD_SENS_WA)
             snprintf(out->text, sizeof out->text, "%+d", d);
     } else {
         bytes_cell(out, r, row);
@@ -80,7 +103,8 @@ static void cell(void *arg, int row, int col, struct wg_table_cell *out)
 void ui_search_layers(struct ui *ui, struct wg_rect r,
                       const struct bd_search_view *v, int *top)
 {
-    struct rows rows = {ui, v->best, v->opts.method == BD_SEARCH_BOTTLENECK};
+    struct rows rows = {ui, v->best,
+                        v->best ? v->best->what : BD_SENS_W};
     int n = (int)bd_session_model(ui->s)->nlayers;
     int most = n - (r.h - 1);
     *top = *top > most ? most : *top;

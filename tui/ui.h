@@ -190,6 +190,13 @@ void ui_channels_pane(struct ui *ui, struct wg_rect r);
 /* ------------------------------------------------------- screen_search.c */
 /* `:search [METHOD] [KIND=N] [take]`; false: refused. */
 bool ui_search_command(struct ui *ui, const char *args);
+/* search_found.c: the answer beside the fields and its losses below them;
+ * where it begins; a number in the budget's unit. */
+void ui_search_found(struct ui *ui, struct wg_rect r,
+                     const struct bd_search_view *v);
+int ui_search_right(struct wg_rect r);
+char *ui_fmt_budget(char *out, size_t cap, const struct bd_search_opts *o,
+                    double v);
 /* search_layers.c: every layer now and as found (NULL = nothing yet); keeps
  * *top inside. */
 void ui_search_layers(struct ui *ui, struct wg_rect r,

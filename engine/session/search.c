@@ -86,6 +86,13 @@ double bd_search_cost(const struct bd_cost *c, const struct bd_search_opts *o)
 static void say_source(struct bd_search_result *r, const struct bd_cands *c)
 {
     bool both = r->what == BD_SENS_WA && strcmp(c->source, c->source_in) != 0;
+    static const char ratio[] = "noise-to-signal ratio of ";
+    size_t n = sizeof ratio - 1;
+    if (both && strncmp(c->source, ratio, n) == 0 &&
+        strncmp(c->source_in, ratio, n) == 0) {
+        snprintf(r->source, sizeof r->source, "%sweights and inputs", ratio);
+        return;
+    }
     snprintf(r->source, sizeof r->source, "%s%s%s",
              r->what == BD_SENS_A ? c->source_in : c->source,
              both ? "; of inputs: " : "", both ? c->source_in : "");

@@ -378,6 +378,7 @@ bd_status bd_session_search(struct bd_session *s,
     t->counting = false;
     /* what is shown meanwhile must be in the request's unit */
     t->have = t->have && o->budget == t->o.budget &&
+              what_of(s, o) == t->o.what &&
               (o->method == BD_SEARCH_BOTTLENECK) ==
                   (t->o.method == BD_SEARCH_BOTTLENECK);
     st = remember(t, s, o, err);
