@@ -509,8 +509,8 @@ const struct ui_command ui_commands[] = {
      run_aclip},
     {"agrain", "agrain [LAYERS] NAME", "of inputs: tensor or channel",
      run_agrain},
-    {"bottleneck", "bottleneck 39dB", "bit planes of inputs: 39dB, loss 16, "
-     "rate 4.5", ui_planes_command},
+    {"bottleneck", "bottleneck 39dB", "planes of inputs; loss 16, rate 4.5",
+     ui_planes_command},
     {"goto", "goto LAYER", "move the cursor to a layer", run_goto},
     {"mark", "mark PATTERN", "mark layers, as in *conv1", run_mark},
     {"unmark", "unmark [PATTERN]", "take marks off", run_unmark},

@@ -25,6 +25,9 @@ static const char *const signs[] = {
     "  PSNR           dB between the largest weight and the rounding error",
     "  noise          rounding error against the weights themselves: no bar",
     "                 from 50 dB on, full at 5; amber = twice the median's",
+    "  sens           measured by w: the loss, against the worst layer's;",
+    "                 dim = at 4 bits, since the layer is in float",
+    "  planes         bits kept of the input's 8-bit code, largest first",
     "  ~27.9          of an earlier configuration; the new one is on its way",
     "  94.5 +-1.3     so far, with its 95 % interval, over [images/all]",
     "  *  !           marked; failed, L says why",
@@ -36,6 +39,36 @@ static bool everywhere(enum ui_action a)
     return ui_action_info(a)->on == ON_ALL;
 }
 
+/* What keys do on one screen, where that is not what actions.def says of them
+ * in general. */
+static const struct {
+    enum ui_screen_id on;
+    enum ui_action action;
+    const char *says;
+} meanings[] = {
+    {UI_TRADE, UI_LEFT, "point before"},
+    {UI_TRADE, UI_RIGHT, "next point"},
+    {UI_TRADE, UI_OPEN, "take this configuration"},
+    {UI_SEARCH, UI_LEFT, "previous choice of the field; a smaller target"},
+    {UI_SEARCH, UI_RIGHT, "next choice of the field; a larger target"},
+    {UI_SEARCH, UI_OPEN, "take what was found; on another field: its choices"},
+    {UI_SEARCH, UI_BACK, "stop measuring, the best so far stays; else back"},
+    {UI_SEARCH, UI_BITS_UP, "a larger target"},
+    {UI_SEARCH, UI_BITS_DOWN, "a smaller target"},
+    {UI_SEARCH, UI_BITS, "target, typed: 4.5, or with its kind: size=80000"},
+    {UI_COMPARE, UI_OPEN, "take this layer's choices from the other side"},
+    {UI_EXPORT, UI_OPEN, "write the file; asks before overwriting"},
+};
+
+/* NULL: nothing special on the screen that help is asked on. */
+static const char *meaning(const struct ui *ui, enum ui_action a)
+{
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (meanings[i].on == ui->screen && meanings[i].action == a)
+            return meanings[i].says;
+    return NULL;
+}
+
 /* What line i of the help is. */
 static int help_entry(const struct ui *ui, int i)
 {
@@ -45,8 +78,9 @@ static int help_entry(const struct ui *ui, int i)
     for (int pass = 0; pass < 2; pass++) {
         for (int a = UI_NONE + 1; a < UI_ACTIONS; a++) {
             enum ui_action act = (enum ui_action)a;
+            bool shared = everywhere(act) && !meaning(ui, act);
             if ((ui_action_info(act)->on & here(ui)) == 0 ||
-                everywhere(act) != (pass == 1))
+                shared != (pass == 1))
                 continue;
             if (i == at++)
                 return a;
@@ -96,11 +130,13 @@ static const char *help_line(void *arg, int i)
         snprintf(ui->line, sizeof ui->line, "  %-26s %s",
                  ui_commands[e - COMMAND_BASE].usage,
                  ui_commands[e - COMMAND_BASE].help);
-    else
+    else {
+        const char *says = meaning(ui, (enum ui_action)e);
         snprintf(ui->line, sizeof ui->line, "  %-14s %s",
                  ui_keymap_keys(keys, sizeof keys, &ui->keys,
                                 (enum ui_action)e, 0),
-                 ui_action_info((enum ui_action)e)->help);
+                 says ? says : ui_action_info((enum ui_action)e)->help);
+    }
     return ui->line;
 }
 

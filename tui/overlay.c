@@ -207,7 +207,8 @@ static void resume_draw(struct ui *ui)
     struct wg_rect r = ui->frame.note;
     bd_session_resumable(ui->s, &age, &edits);
     int x = 1 + wg_textf(&ui->canvas, r, 1, 0, WG_TEXT,
-                         "An earlier session, %zu changes, %s ago.  ", edits,
+                         "An earlier session, %zu change%s, %s ago.  ",
+                         edits, edits == 1 ? "" : "s",
                          ui_fmt_time(ago, sizeof ago, (double)age));
     x += wg_text(&ui->canvas, r, x, 0, WG_KEY, "Enter ");
     x += wg_text(&ui->canvas, r, x, 0, WG_KEY_TEXT, "resumes  ");

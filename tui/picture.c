@@ -32,13 +32,22 @@ static int kind_of(const char *word, size_t n)
 }
 
 /* "[WHAT] FILE": without a kind it is the histogram.  A kind alone gets a
- * file of its name. */
+ * file of its name.  A bare word that is no kind was meant as one: files have
+ * a dot or a slash. */
 bool ui_plot(struct ui *ui, const char *args)
 {
     char shown[300];
     size_t n = strcspn(args, " ");
     int kind = kind_of(args, n);
     const char *file = kind < 0 ? args : args + n + strspn(args + n, " ");
+    if (kind < 0 && n > 0 && strcspn(args, "./") >= n) {
+        char word[48];
+        snprintf(word, sizeof word, "%.*s", (int)(n < 40 ? n : 40), args);
+        ui_warn(ui, "'%s' is no picture; there are histogram, channels, "
+                    "tradeoff and sensitivity",
+                bd_text_show(shown, sizeof shown, word, 40));
+        return false;
+    }
     ui->picture_what = kind < 0 ? BD_PICTURE_HISTOGRAM
                                 : (enum bd_picture_what)kind;
     if (kind >= 0 && !*file)
