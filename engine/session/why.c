@@ -334,7 +334,7 @@ static void say_one(struct bd_why *w, const struct trials *s,
         snprintf(error, sizeof error, "%+5.1f dB error, ",
                  10 * log10(c->err2 > 1e-12 ? c->err2 : 1e-12));
     say(w, false, "%-21s %s%s %.3g%s, %+.1f KB", c->what, error,
-        measure_of(s->a), c->loss, c->measured ? "" : " (estimate)", c->kb);
+        measure_of(s->a), c->loss, c->measured ? "" : " (est.)", c->kb);
 }
 
 static void say_trials(struct bd_why *w, struct trials *s)
