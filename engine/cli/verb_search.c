@@ -517,6 +517,19 @@ static int finish(struct cli *c, const struct search *s)
     return c->a.json ? out_json(c, s) : out_text(c, s);
 }
 
+/* A measured search that was stopped has an answer, its best so far, and
+ * still says that it was stopped. */
+static int answered(struct cli *c, struct search *s)
+{
+    int rc = finish(c, s), signal = atomic_load(&c->watch.signal);
+
+    bd_cli_say_log(s->s, SIZE_MAX);
+    if (rc != 0 || signal == 0)
+        return rc;
+    bd_cli_note("stopped; this is the best so far");
+    return 128 + signal;
+}
+
 static int run(struct cli *c)
 {
     struct bd_session_opts o = bd_cli_session_opts(&c->a);
@@ -530,12 +543,10 @@ static int run(struct cli *c)
         return bd_cli_fail(c);
     }
     if (parse(&s, c) == BD_OK && bd_cli_session(&s.s, c, &o) == BD_OK &&
-        compute(&s, c) == BD_OK) {
-        rc = finish(c, &s);
-        bd_cli_say_log(s.s, SIZE_MAX);
-    } else {
+        compute(&s, c) == BD_OK)
+        rc = answered(c, &s);
+    else
         rc = bd_cli_fail(c);
-    }
     for (int k = 0; k <= BD_SEARCHES; k++)
         bd_search_result_done(&s.r[k]);
     bd_sens_done(&s.sens);

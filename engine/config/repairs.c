@@ -13,6 +13,8 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+enum { MOST_ITERATIONS = 1000000 };
+
 /* --------------------------------------------------------------- the notes */
 
 void bd_repair_note_done(struct bd_repair_note *n)
@@ -147,6 +149,10 @@ static bd_status read_numbers(struct bd_cfgread *r, struct bd_repair_note *n,
     if (st == BD_OK && (n->iterations < 0 || seed < 0 || n->images < 0))
         st = bd_cfgread_refuse(r, "iterations, seed and images are 0 or "
                                   "more");
+    /* A stranger's document shall not keep the machine busy for years. */
+    if (st == BD_OK && n->iterations > MOST_ITERATIONS)
+        st = bd_cfgread_refuse(r, "%lld iterations: at most %d",
+                               (long long)n->iterations, MOST_ITERATIONS);
     n->seed = (uint64_t)seed;
     return st;
 }

@@ -92,6 +92,8 @@ static const struct {
     {"[{\"repair\": \"x\", \"images\": 1.5}]", "repairs[0].images:"},
     {"[{\"repair\": \"x\", \"iterations\": \"9\"}]",
      "repairs[0].iterations:"},
+    {"[{\"repair\": \"x\", \"iterations\": 2000000}]",
+     "repairs[0]: 2000000 iterations"},
     {"[{\"repair\": \"x\", \"clip_safe\": 1}]", "repairs[0].clip_safe:"},
     {"[{\"repair\": \"x\", \"under\": 1}]", "repairs[0].under:"},
     {"[{\"repair\": \"x\", \"under\": [{\"name\": \"fc1\", \"weights\": "
