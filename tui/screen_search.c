@@ -20,6 +20,7 @@ struct search {
     int choices;    /* row of choice_names */
     int top;        /* first layer shown */
     bool started;
+    bool take_later; /* Enter came before the answer */
 };
 
 static const char *const method_says[METHODS] = {
@@ -57,6 +58,7 @@ enum { WHATS = (int)(sizeof what_says / sizeof *what_says) };
 static void ask(struct ui *ui, struct search *st)
 {
     struct bd_err err = {0};
+    st->take_later = false;
     st->o.methods = choices[st->choices].methods;
     if (bd_session_search(ui->s, &st->o, &err) != BD_OK)
         ui_refuse(ui, &err);
@@ -255,10 +257,33 @@ static bool word(struct ui *ui, struct search *st, const char *w, size_t n)
     return false;
 }
 
+/* An impatient Enter is remembered: who types the target and Enter twice
+ * means the answer, whenever it is there. */
 static void take(struct ui *ui)
 {
+    struct search *st = ui->state[UI_SEARCH];
+    struct bd_search_view v;
     struct bd_err err = {0};
-    ui_said(ui, bd_session_search_take(ui->s, &err), &err);
+    bd_session_search_view(&v, ui->s);
+    st->take_later = v.phase == BD_SEARCH_GATHERING && !v.best;
+    if (st->take_later)
+        ui_say(ui, "taken as soon as it is found; Esc forgets that");
+    else
+        ui_said(ui, bd_session_search_take(ui->s, &err), &err);
+}
+
+void ui_search_changed(struct ui *ui)
+{
+    struct search *st = ui->state[UI_SEARCH];
+    struct bd_search_view v;
+    if (!st || !st->take_later)
+        return;
+    st->take_later = ui->screen == UI_SEARCH; /* leaving forgets */
+    if (!st->take_later)
+        return;
+    bd_session_search_view(&v, ui->s);
+    if (v.phase != BD_SEARCH_GATHERING)
+        take(ui);
 }
 
 /* `:search [METHOD] [KIND=N] [w|a|w,a] [take]` */
@@ -284,11 +309,8 @@ bool ui_search_command(struct ui *ui, const char *args)
     st->field = F_TARGET;
     if (changed)
         ask(ui, st);
-    if (takes) {
-        struct bd_search_view v;
-        bd_session_search_view(&v, ui->s);
+    if (takes)
         take(ui);
-    }
     return !ui->failed || !takes;
 }
 
@@ -454,6 +476,12 @@ static void turn(struct ui *ui, struct search *st, int by)
 
 static bool stop(struct ui *ui)
 {
+    struct search *st = ui->state[UI_SEARCH];
+    if (st->take_later) {
+        st->take_later = false;
+        ui_say(ui, "nothing will be taken");
+        return true;
+    }
     if (!bd_session_search_stop(ui->s))
         return false;
     back_to_target(ui);

@@ -68,6 +68,7 @@ void ui_changed(struct ui *ui)
     ui->dirty = true;
     take_news(ui);
     ui_sens_changed(ui);
+    ui_search_changed(ui);
     ui->digest = bd_bitcfg_digest(bd_session_cfg(ui->s));
     ui_list_refresh(&ui->list, &src);
 }

@@ -190,6 +190,8 @@ void ui_channels_pane(struct ui *ui, struct wg_rect r);
 /* ------------------------------------------------------- screen_search.c */
 /* `:search [METHOD] [KIND=N] [take]`; false: refused. */
 bool ui_search_command(struct ui *ui, const char *args);
+/* Results came: an answer that Enter asked for too early is taken now. */
+void ui_search_changed(struct ui *ui);
 /* search_found.c: the answer beside the fields and its losses below them;
  * where it begins; a number in the budget's unit. */
 void ui_search_found(struct ui *ui, struct wg_rect r,
