@@ -42,6 +42,10 @@ static struct fit fit_tabs(const struct wg_tab *tab, int n, int w)
     while (f.cap > 0 && tabs_total(tab, n, f) - 1 > w) {
         f.cap--;
     }
+    if (f.cap == 1) { /* an ellipsis alone says nothing: keys and air */
+        f = (struct fit){0, 1};
+        f.blank = tabs_total(tab, n, f) - 1 <= w;
+    }
     return f;
 }
 

@@ -117,7 +117,7 @@ static bool get_row(bool *settled, struct bd_sens_sums *u,
         u->sum[k] = get_f64(r);
         u->square[k] = get_f64(r);
     }
-    return fine;
+    return fine && u->labelled <= u->n;
 }
 
 static bool same_head(struct bd_reader *r, const struct bd_sens_table *t,
