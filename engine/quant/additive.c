@@ -108,12 +108,3 @@ void bd_quant_additive_mags(struct bd_quant_mags *g, const struct bd_qparam *p,
     for (size_t i = 0; i + 1 < g->n; i++)
         g->t[i] = threshold((unit[i] + unit[i + 1]) / 2, p->clip);
 }
-
-bd_status bd_quant_additive_refit(struct bd_qparam *p,
-                                  const struct bd_moments *m,
-                                  struct bd_err *err)
-{
-    (void)m;
-    p->scale = p->clip;
-    return bd_quant_need_clip(p, err);
-}

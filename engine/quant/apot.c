@@ -17,7 +17,7 @@ const struct bd_quantizer bd_quant_apot = {
     .traits = BD_Q_IDEMPOTENT | BD_Q_MONOTONE | BD_Q_NEAREST | BD_Q_WEIGHTS |
               BD_Q_ACTS | BD_Q_ODD | BD_Q_NORMALISES | BD_Q_SIGNED,
     .fit = bd_quant_fit,
-    .refit = bd_quant_additive_refit,
+    .refit = bd_quant_refit_clip,
     .mags = mags,
     .levels = bd_quant_mags_levels,
     .cuts = bd_quant_mags_cuts,

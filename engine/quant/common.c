@@ -49,6 +49,14 @@ bd_status bd_quant_need_clip(const struct bd_qparam *p, struct bd_err *err)
                    p->q->name, p->clip);
 }
 
+bd_status bd_quant_refit_clip(struct bd_qparam *p, const struct bd_moments *m,
+                              struct bd_err *err)
+{
+    (void)m;
+    p->scale = p->clip;
+    return bd_quant_need_clip(p, err);
+}
+
 /* ------------------------------------------------------------- x to z */
 /* A tensor without spread (sigma = 0) has z = 0 everywhere. */
 static void into_z(double *z, const double *x, size_t n,

@@ -163,66 +163,36 @@ static bd_status refit(struct bd_qparam *p, const struct bd_moments *m,
     return bd_quant_need_clip(p, err);
 }
 
-enum {
-    TRAITS = BD_Q_IDEMPOTENT | BD_Q_MONOTONE | BD_Q_NEAREST | BD_Q_WEIGHTS |
-             BD_Q_ACTS | BD_Q_ODD | BD_Q_SIGNED
-};
+/* clang-format off */
+#define FLOAT(row, NAME, ALIAS, BITS, FORMAT, TITLE, PAPER)                    \
+    const struct bd_quantizer row = {                                          \
+        .name = NAME,                                                          \
+        .title = TITLE,                                                        \
+        .paper = PAPER,                                                        \
+        .alias = ALIAS,                                                        \
+        .min_bits = BITS,                                                      \
+        .max_bits = BITS,                                                      \
+        .format = &(FORMAT),                                                   \
+        .traits = BD_Q_IDEMPOTENT | BD_Q_MONOTONE | BD_Q_NEAREST |             \
+                  BD_Q_WEIGHTS | BD_Q_ACTS | BD_Q_ODD | BD_Q_SIGNED,           \
+        .fit = bd_quant_fit,                                                   \
+        .refit = refit,                                                        \
+        .core = bd_quant_float_core,                                           \
+        .levels = bd_quant_float_levels,                                       \
+        .cuts = bd_quant_float_cuts,                                           \
+        .apply = bd_quant_apply,                                               \
+        .grad = bd_quant_grad_rcf,                                             \
+        .codes = bd_quant_float_codes,                                         \
+        .side_bits = 32, /* scale */                                           \
+    }
+/* clang-format on */
 
-const struct bd_quantizer bd_quant_fp8_e4m3 = {
-    .name = "fp8-e4m3",
-    .title = "FP8 E4M3, largest on the clip",
-    .paper = "OCP 8-bit Floating Point (OFP8) v1.0, 2023; arXiv 2209.05433",
-    .alias = "fp8",
-    .min_bits = 8,
-    .max_bits = 8,
-    .format = &bd_float_e4m3,
-    .traits = TRAITS,
-    .fit = bd_quant_fit,
-    .refit = refit,
-    .core = bd_quant_float_core,
-    .levels = bd_quant_float_levels,
-    .cuts = bd_quant_float_cuts,
-    .apply = bd_quant_apply,
-    .grad = bd_quant_grad_rcf,
-    .codes = bd_quant_float_codes,
-    .side_bits = 32, /* scale */
-};
-
-const struct bd_quantizer bd_quant_fp8_e5m2 = {
-    .name = "fp8-e5m2",
-    .title = "FP8 E5M2, largest on the clip",
-    .paper = "OCP 8-bit Floating Point (OFP8) v1.0, 2023; arXiv 2209.05433",
-    .min_bits = 8,
-    .max_bits = 8,
-    .format = &bd_float_e5m2,
-    .traits = TRAITS,
-    .fit = bd_quant_fit,
-    .refit = refit,
-    .core = bd_quant_float_core,
-    .levels = bd_quant_float_levels,
-    .cuts = bd_quant_float_cuts,
-    .apply = bd_quant_apply,
-    .grad = bd_quant_grad_rcf,
-    .codes = bd_quant_float_codes,
-    .side_bits = 32, /* scale */
-};
-
-const struct bd_quantizer bd_quant_fp4_e2m1 = {
-    .name = "fp4-e2m1",
-    .title = "FP4 E2M1, largest on the clip",
-    .paper = "OCP Microscaling Formats (MX) v1.0, 2023, element FP4",
-    .alias = "fp4",
-    .min_bits = 4,
-    .max_bits = 4,
-    .format = &bd_float_e2m1,
-    .traits = TRAITS,
-    .fit = bd_quant_fit,
-    .refit = refit,
-    .core = bd_quant_float_core,
-    .levels = bd_quant_float_levels,
-    .cuts = bd_quant_float_cuts,
-    .apply = bd_quant_apply,
-    .grad = bd_quant_grad_rcf,
-    .codes = bd_quant_float_codes,
-    .side_bits = 32, /* scale */
-};
+FLOAT(bd_quant_fp8_e4m3, "fp8-e4m3", "fp8", 8, bd_float_e4m3,
+      "FP8 E4M3, largest on the clip",
+      "OCP 8-bit Floating Point (OFP8) v1.0, 2023; arXiv 2209.05433");
+FLOAT(bd_quant_fp8_e5m2, "fp8-e5m2", NULL, 8, bd_float_e5m2,
+      "FP8 E5M2, largest on the clip",
+      "OCP 8-bit Floating Point (OFP8) v1.0, 2023; arXiv 2209.05433");
+FLOAT(bd_quant_fp4_e2m1, "fp4-e2m1", "fp4", 4, bd_float_e2m1,
+      "FP4 E2M1, largest on the clip",
+      "OCP Microscaling Formats (MX) v1.0, 2023, element FP4");

@@ -34,11 +34,9 @@ static bd_status refit(struct bd_qparam *p, const struct bd_moments *m,
 {
     int gaps = count_of(p) - 1;
 
-    (void)m;
     if (!(p->extra > 0))
         p->extra = gaps > 8 ? 8.0 / gaps : 1;
-    p->scale = p->clip;
-    return bd_quant_need_clip(p, err);
+    return bd_quant_refit_clip(p, m, err);
 }
 
 const struct bd_quantizer bd_quant_log = {

@@ -27,14 +27,6 @@ static void mags(struct bd_quant_mags *g, const struct bd_qparam *p)
         g->t[i] = ((double)nf4[i] + (double)nf4[i + 1]) / 2 * p->clip;
 }
 
-static bd_status refit(struct bd_qparam *p, const struct bd_moments *m,
-                       struct bd_err *err)
-{
-    (void)m;
-    p->scale = p->clip;
-    return bd_quant_need_clip(p, err);
-}
-
 const struct bd_quantizer bd_quant_nf4 = {
     .name = "nf4",
     .title = "NormalFloat, 16 quantiles of a normal",
@@ -44,7 +36,7 @@ const struct bd_quantizer bd_quant_nf4 = {
     .group = GROUP,
     .traits = BD_Q_IDEMPOTENT | BD_Q_MONOTONE | BD_Q_NEAREST | BD_Q_WEIGHTS,
     .fit = bd_quant_fit,
-    .refit = refit,
+    .refit = bd_quant_refit_clip,
     .mags = mags,
     .levels = bd_quant_mags_levels,
     .cuts = bd_quant_mags_cuts,

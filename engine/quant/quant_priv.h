@@ -86,6 +86,9 @@ double bd_quant_grad_through(float *dx, const float *dy, const float *x,
 
 /* Refuses clips that are not positive and finite. */
 bd_status bd_quant_need_clip(const struct bd_qparam *p, struct bd_err *err);
+/* For rows that the clip alone determines: it is their scale. */
+bd_status bd_quant_refit_clip(struct bd_qparam *p, const struct bd_moments *m,
+                              struct bd_err *err);
 /* z levels or cuts in out[0..n) to the domain of x; returns n. */
 size_t bd_quant_out(double *out, size_t cap, size_t n,
                     const struct bd_qparam *p);
@@ -125,9 +128,6 @@ bool bd_quant_fast_mags(float *y, const float *x, size_t n,
                         const struct bd_quant_mags *g);
 
 /* The additive family at k bits per term (0 = all bits in one term). */
-bd_status bd_quant_additive_refit(struct bd_qparam *p,
-                                  const struct bd_moments *m,
-                                  struct bd_err *err);
 void bd_quant_additive_mags(struct bd_quant_mags *g, const struct bd_qparam *p,
                             int k);
 
