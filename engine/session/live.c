@@ -104,15 +104,28 @@ static void eval_job(struct bd_session *s, enum bd_live_kind kind,
     struct bd_live_order *o = bd_live_order_new(s, 0, NULL);
     if (!o)
         return;
-    if (kind == BD_LIVE_ACC && bd_bitcfg_copy(&o->cfg, &s->cfg) != BD_OK) {
-        bd_live_order_free(o);
-        bd_session_say(s, "out of memory for a job");
-        return;
-    }
     bd_live_submit(s, &(struct bd_job){
         .key = bd_live_key(kind, 0), .lane = BD_LANE_EVAL, .title = title,
         .arg = o, .run = run, .free_arg = bd_live_order_free,
         .free_result = bd_free});
+}
+
+bool bd_live_measure(struct bd_session *s, uint64_t key, const char *title,
+                     struct bd_bench *bench, const struct bd_bitcfg *cfg)
+{
+    struct bd_live_order *o = bd_live_order_new(s, 0, NULL);
+    if (!o)
+        return false;
+    o->bench = bench;
+    if (bd_bitcfg_copy(&o->cfg, cfg) != BD_OK) {
+        bd_live_order_free(o);
+        bd_session_say(s, "out of memory for a job");
+        return false;
+    }
+    return bd_live_submit(s, &(struct bd_job){
+        .key = key, .lane = BD_LANE_EVAL, .title = title, .arg = o,
+        .run = acc_run, .free_arg = bd_live_order_free,
+        .free_result = bd_free}) == BD_OK;
 }
 
 void bd_live_accuracy(struct bd_session *s)
@@ -128,7 +141,8 @@ void bd_live_accuracy(struct bd_session *s)
         bd_repair_measured(s);
         return;
     }
-    eval_job(s, BD_LIVE_ACC, "accuracy", acc_run);
+    bd_live_measure(s, bd_live_key(BD_LIVE_ACC, 0), "accuracy", s->bench,
+                    &s->cfg);
 }
 
 /* ---------------------------------------------------------------- starting */

@@ -471,6 +471,10 @@ void bd_live_follow(struct bd_session *s, const struct bd_step *step);
 void bd_live_done(struct bd_session *s);
 /* Keeps an exact accuracy for when its configuration comes back. */
 void bd_live_remember(struct bd_session *s, const struct bd_acc_answer *a);
+/* Accuracy of any configuration on the eval lane; its bd_acc_answer comes
+ * back under `key`.  false: not asked. */
+bool bd_live_measure(struct bd_session *s, uint64_t key, const char *title,
+                     struct bd_bench *bench, const struct bd_bitcfg *cfg);
 /* Borrowed until the next one is remembered; NULL if never measured. */
 const struct bd_net_eval *bd_live_known(const struct bd_session *s,
                                         uint64_t digest);

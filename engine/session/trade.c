@@ -200,33 +200,6 @@ static void refresh(struct bd_session *s, struct tool *t)
 
 /* ------------------------------------------------------------- measuring */
 
-struct order {
-    struct bd_bench *bench;
-    struct bd_bitcfg cfg;
-};
-
-static void free_order(void *p)
-{
-    struct order *o = p;
-    bd_bitcfg_done(&o->cfg);
-    bd_free(o);
-}
-
-static bd_status order_run(void **result, void *arg, struct bd_ctl *ctl,
-                           struct bd_err *err)
-{
-    struct order *o = arg;
-    struct bd_acc_answer *a = bd_alloc(1, sizeof *a);
-    if (!a)
-        return bd_fail(err, BD_ENOMEM, "out of memory");
-    bd_status st = bd_bench_accuracy(a, o->bench, &o->cfg, ctl, err);
-    if (st == BD_OK)
-        *result = a;
-    else
-        bd_free(a);
-    return st;
-}
-
 static struct point *next_point(struct tool *t)
 {
     static const int coarse[] = {4, 8, 2, 6, 3, 5, 7};
@@ -247,20 +220,12 @@ static struct point *next_point(struct tool *t)
 static void measure_next(struct bd_session *s, struct tool *t)
 {
     struct point *p = t->open && !t->busy && s->bench ? next_point(t) : NULL;
-    struct order *o = p ? bd_calloc(1, sizeof *o) : NULL;
     uint64_t key = bd_tool_key(BD_TOOL_TRADE, KEY_MEASURE);
-    if (!o)
+    if (!p)
         return;
-    o->bench = p->stage->bench;
-    if (bd_bitcfg_copy(&o->cfg, &p->cfg) != BD_OK) {
-        free_order(o);
-        return;
-    }
     bd_lanes_touch(s->lanes, key);
-    if (bd_live_submit(s, &(struct bd_job){
-            .key = key, .lane = BD_LANE_EVAL, .title = "trade-off accuracy",
-            .arg = o, .run = order_run, .free_arg = free_order,
-            .free_result = bd_free}) == BD_OK)
+    if (bd_live_measure(s, key, "trade-off accuracy", p->stage->bench,
+                        &p->cfg))
         t->busy = p->digest;
 }
 
